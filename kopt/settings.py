@@ -1,0 +1,46 @@
+"""Settings, from ``KOPT_*`` environment variables. Read once, passed down; no room reads the environment itself."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where kopt keeps things and how long it waits."""
+
+    model_config = SettingsConfigDict(env_prefix="KOPT_")
+
+    home: Path = Path.home() / ".kopt"
+    """Database, library and caches."""
+    database: str | None = None
+    """SQLAlchemy URL; SQLite under ``home`` when not given."""
+    threads: int = 0
+    """Threads each runner may use; 0 means every core this process may run on."""
+    build_seconds: float = 300.0
+    call_seconds: float = 60.0
+    memory_bytes: int = 8 << 30
+    """Address space a candidate may add on top of what torch maps."""
+
+    @property
+    def database_url(self) -> str:
+        """The store's SQLAlchemy URL."""
+        return self.database or f"sqlite:///{self.home / 'kopt.db'}"
+
+    @property
+    def build_cache(self) -> Path:
+        """Content-addressed build results."""
+        return self.home / "builds"
+
+    @property
+    def library(self) -> Path:
+        """Admitted kernels and their certificates."""
+        return self.home / "library"
+
+
+@functools.cache
+def settings() -> Settings:
+    """The process's settings."""
+    return Settings()

@@ -1,0 +1,42 @@
+"""The words every room speaks: plain frozen dataclasses, no behaviour beyond conversion.
+
+Import them from here. Nothing in this package imports torch or any other room.
+"""
+
+from kopt.words.candidate import Candidate, Language, Style, Tunable
+from kopt.words.evaluation import (
+    Evaluation,
+    Mismatch,
+    Roofline,
+    Speedup,
+    StageName,
+    StageRecord,
+    Timing,
+    Verdict,
+)
+from kopt.words.problem import Problem, ScalarSpec, TensorSpec, TolerancePolicy, Workload, WorkloadSpec
+from kopt.words.serial import digest_of, from_json, to_json
+
+__all__ = [
+    "Candidate",
+    "Evaluation",
+    "Language",
+    "Mismatch",
+    "Problem",
+    "Roofline",
+    "ScalarSpec",
+    "Speedup",
+    "StageName",
+    "StageRecord",
+    "Style",
+    "TensorSpec",
+    "Timing",
+    "TolerancePolicy",
+    "Tunable",
+    "Verdict",
+    "Workload",
+    "WorkloadSpec",
+    "digest_of",
+    "from_json",
+    "to_json",
+]
