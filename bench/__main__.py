@@ -1,0 +1,25 @@
+"""``python -m bench [NAME ...]``: run all benchmarks, or those named."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ["clock", "same", "cost", "oracle", "speedups"]
+
+
+def main() -> int:
+    """Run them one after another; exit 1 if one misses its figure."""
+    names = [a for a in sys.argv[1:] if not a.startswith("-")] or NAMES
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        print(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    missed = [name for name in names if not importlib.import_module(f"bench.{name}").run()]
+    if missed:
+        print(f"missed their figures: {', '.join(missed)}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
