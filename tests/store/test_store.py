@@ -128,9 +128,8 @@ def test_run_names(url):
 def test_two_processes_cannot_hold_a_run(url):
     with Store(url) as store:
         run = new_run(store)
-        with store.lease(run):
-            with pytest.raises(RunBusy, match=str(os.getpid())):
-                store.lease(run)
+        with store.lease(run), pytest.raises(RunBusy, match=str(os.getpid())):
+            store.lease(run)
         store.lease(run).close()
 
 

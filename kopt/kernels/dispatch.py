@@ -1,0 +1,156 @@
+"""A loaded kernel: runs inside its verified domain, and has the reference run anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kopt.kernels.domain import Key, Signature, key_of, mismatch, signature, unusable
+from kopt.kernels.errors import TamperedKernel
+from kopt.kernels.library import Entry, find
+from kopt.kernels.machine import difference, facts
+from kopt.kernels.modules import import_file, private_folder
+from kopt.kernels.reference import Reference, open_reference
+
+_loaded: dict[Path, Kernel] = {}
+
+
+def load_kernel(name: str | Path, library: Path | None = None) -> Kernel:
+    """Load a kernel once per process; see :func:`kopt.kernels.load`."""
+    entry = find(name, library)
+    kernel = _loaded.get(entry.path)
+    if kernel is None:
+        kernel = _loaded[entry.path] = Kernel(entry)
+    return kernel
+
+
+class Kernel:
+    """Called like the reference: its inputs, then its state (parameters and buffers) in certified order.
+
+    Attributes:
+        name: the kernel's name.
+        certificate: the evidence, as read from disk.
+        last_reason: why the last call ran the reference; None when it ran the kernel.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.name = entry.name
+        self.certificate: Mapping[str, Any] = entry.certificate
+        self.last_reason: str | None = None
+        self._signatures = [signature(spec, "cpu") for spec in entry.certificate["specs"]]
+        self._domain: dict[Key, Signature] = {one.key: one for one in self._signatures}
+        problem = entry.certificate["problem"]
+        prefix = "reference/"
+        self._problem = problem
+        self._sources = {
+            path.removeprefix(prefix): entry.read(path)
+            for path in entry.certificate["files"]
+            if path.startswith(prefix)
+        }
+        self._reference: Reference | None = None
+        self._function: Callable[..., Any] | None = None
+        self._unusable = difference(entry.certificate["machine"], facts())
+        if self._unusable:
+            self._unusable += f"; `kopt library verify {self.name}` judges it here"
+            return
+        try:
+            self._function = _open_candidate(entry)
+        except TamperedKernel as error:
+            self._unusable = str(error)
+
+    def __repr__(self) -> str:
+        """Name and state."""
+        state = self._unusable or ", ".join(one.workload for one in self._signatures)
+        return f"<kopt kernel {self.name}: {state}>"
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the kernel where it was verified, the reference anywhere else."""
+        one = self._domain.get(key_of(args)) if self._function is not None else None
+        reason = self._why_not(args, one)
+        self.last_reason = reason
+        if reason is not None or one is None or self._function is None:
+            return self._fall_back(args)
+        return self._run(self._function, one, args)
+
+    def why(self, *args: Any) -> str:
+        """Which of the two would run for these arguments, and why."""
+        one = self._domain.get(key_of(args))
+        reason = self._why_not(args, one)
+        if reason is not None or one is None:
+            return f"reference: {reason}"
+        gain = gain_of(self.certificate)
+        return f"kernel: verified for {one.workload}" + (f", {gain}" if gain else "")
+
+    def _why_not(self, args: tuple[Any, ...], one: Signature | None) -> str | None:
+        if self._unusable:
+            return self._unusable
+        if one is None:
+            return mismatch(args, self._signatures)
+        return unusable(args)
+
+    def _run(self, function: Callable[..., Any], one: Signature, args: tuple[Any, ...]) -> Any:
+        if self.certificate["candidate"]["style"] == "returning":
+            return function(args, one.state)
+        outputs = [torch.empty_strided(o.shape, o.strides, dtype=o.dtype) for o in one.outputs]
+        function(args, one, outputs)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _fall_back(self, args: tuple[Any, ...]) -> Any:
+        expected = len(self._signatures[0].names) if self._signatures else len(args)
+        if len(args) != expected:
+            raise TypeError(
+                f"{self.name} takes {', '.join(self._signatures[0].names)}; got {len(args)} arguments"
+            )
+        if self._reference is None:
+            self._reference = open_reference(self._problem, self._sources)
+        return self._reference(args, self._signatures[0].state if self._signatures else ())
+
+
+def _open_candidate(entry: Entry) -> Callable[..., Any]:
+    """Make it callable: ``(args, signature, outputs)`` in destination style, else ``(args, state names)``."""
+    candidate = entry.certificate["candidate"]
+    file, _, symbol = candidate["entry"].partition("::")
+    if candidate["language"] == "cpp":
+        import tvm_ffi
+
+        folder = private_folder({"kernel.so": entry.read("artifact.so")})
+        native = getattr(tvm_ffi.load_module(str(folder / "kernel.so")), symbol)
+
+        def call_native(args: tuple[Any, ...], one: Signature, outputs: list[torch.Tensor]) -> None:
+            native(*[args[i] for i in one.tensors], *outputs)
+
+        return call_native
+    prefix = "candidate/"
+    files = {
+        p.removeprefix(prefix): entry.read(p) for p in entry.certificate["files"] if p.startswith(prefix)
+    }
+    found = getattr(import_file(files, file, "candidate"), symbol)
+    if candidate["style"] == "destination":
+        return lambda args, _one, outputs: found(*args, *outputs)
+    if not isinstance(found, type):
+        return lambda args, _state: found(*args)
+    model: torch.nn.Module = found(*(entry.certificate["specs"][0]["init"] or ()))
+    names = set(model.state_dict())
+
+    def call_model(args: tuple[Any, ...], state: tuple[str, ...]) -> Any:
+        if not state:
+            return model(*args)
+        given = dict(zip(state, args[-len(state) :], strict=True))
+        return torch.func.functional_call(
+            model, {name: value for name, value in given.items() if name in names}, args[: -len(state)]
+        )
+
+    return call_model
+
+
+def gain_of(certificate: Mapping[str, Any]) -> str | None:
+    """The certified speed-ups in words."""
+    timed = {k: s for k, s in certificate["evaluation"]["speedup"].items() if s}
+    if not timed:
+        return None
+    return ", ".join(
+        f"{s['ratio']:.2f}x [{s['low']:.2f}, {s['high']:.2f}] over {k}" for k, s in timed.items()
+    )

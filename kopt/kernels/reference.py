@@ -1,0 +1,48 @@
+"""The fallback: the problem's own reference, as stored with the kernel, run in this process.
+
+It is executed only when a call falls outside the verified domain, and only after its bytes were checked
+against the certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from kopt.kernels.modules import import_file
+
+Reference = Callable[[tuple[Any, ...], tuple[str, ...]], Any]
+"""Called with (all arguments, names of the trailing state arguments)."""
+
+
+def open_reference(problem: Mapping[str, Any], sources: Mapping[str, bytes]) -> Reference:
+    """Make the reference callable.
+
+    Args:
+        problem: the certificate's ``problem``: its format and entry file.
+        sources: the problem's files.
+    """
+    module = import_file(sources, problem["entry"], "reference")
+    if problem["format"] == "kopt":
+        function = module.reference
+
+        def call_function(args: tuple[Any, ...], state: tuple[str, ...]) -> Any:
+            inputs = args[: len(args) - len(state)]
+            return function(*inputs, **dict(zip(state, args[len(inputs) :], strict=True)))
+
+        return call_function
+    model: torch.nn.Module = module.Model(*module.get_init_inputs())
+
+    buffers = {name for name, _ in model.named_buffers()}
+
+    def call_model(args: tuple[Any, ...], state: tuple[str, ...]) -> Any:
+        """Run the model on the state given; its buffers are copied, for a forward may change them."""
+        if not state:
+            return model(*args)
+        given = dict(zip(state, args[-len(state) :], strict=True))
+        values = {name: value.clone() if name in buffers else value for name, value in given.items()}
+        return torch.func.functional_call(model, values, args[: -len(state)])
+
+    return call_model

@@ -1,0 +1,124 @@
+"""The strategy without a model: try what the code generator proposes, tune the best, confirm the winner.
+
+1. explore: every base candidate once, quickly, best guess first;
+2. tune: the most promising ones' tunables, until a number of trials in a row bring nothing;
+3. confirm: the best with full effort against all baselines; if it fails, the next best.
+
+Part of the budget is kept back for the last step, for an unconfirmed winner is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from kopt.rl.budget import EVALUATIONS, SECONDS, Ledger
+from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score
+from kopt.words import Candidate, Evaluation
+
+TUNED = 2
+"""How many base candidates are tuned."""
+WORTH_TUNING = 0.7
+"""A base candidate this much worse than the best one is not tuned."""
+PATIENCE = 10
+"""Trials in a row without a gain of :data:`STEP` after which tuning a candidate ends."""
+STEP = 1.01
+CONFIRMED = 3
+"""How many candidates may be tried for the confirmation."""
+LEAST_CONFIRM_SECONDS = 6.0
+MOST_CONFIRM_SHARE = 0.35
+
+
+class Source(Protocol):
+    """What the strategy needs of a proposer."""
+
+    def propose(self) -> Iterable[Candidate]:
+        """Base candidates, best guess first."""
+
+    def explain(self) -> list[str]:
+        """Why it proposed nothing, or what it left out."""
+
+
+class Search(Protocol):
+    """Ask/tell over one candidate's tunables."""
+
+    def ask(self) -> Candidate | None:
+        """Another instance of the candidate, or None when all were tried."""
+
+    def tell(self, candidate: Candidate, value: float) -> None:
+        """How good the instance was: the speed-up, 0 when it is not correct."""
+
+
+class Offline(Planned):
+    """Explore, tune, confirm."""
+
+    name = "offline"
+
+    def __init__(
+        self, source: Source, tuner: Callable[[Candidate, Evaluation], Search], ledger: Ledger
+    ) -> None:
+        super().__init__(self._story())
+        self._source = source
+        self._tuner = tuner
+        self._ledger = ledger
+        self._seen: dict[str, tuple[Candidate, Evaluation]] = {}
+        self._longest = 0.0
+
+    def explain(self) -> list[str]:
+        """What the proposer has to say."""
+        return self._source.explain()
+
+    def _story(self) -> Plan:
+        first: Candidate | None = None
+        for candidate in self._source.propose():
+            first = first or candidate
+            if not self._may_search():
+                break
+            yield from self._try(candidate, "explore")
+        best = self._ranked()
+        for candidate, evaluation in best[:TUNED]:
+            if candidate.tunables and score(evaluation) >= WORTH_TUNING * score(best[0][1]):
+                yield from self._tune(candidate, evaluation)
+        if not self._seen and first is not None:  # a budget of a single evaluation
+            yield Trial(candidate=first, effort="full", phase="confirm")
+        else:
+            yield from self._confirm()
+
+    def _try(self, candidate: Candidate, phase: Phase) -> Plan:
+        evaluation = yield Trial(candidate=candidate, effort="quick", phase=phase)
+        self._seen[candidate.digest] = (candidate, evaluation)
+        self._longest = max(self._longest, evaluation.seconds)
+
+    def _tune(self, base: Candidate, evaluation: Evaluation) -> Plan:
+        search = self._tuner(base, evaluation)
+        best, fruitless = score(evaluation), 0
+        while fruitless < PATIENCE and self._may_search():
+            candidate = search.ask()
+            if candidate is None:
+                return
+            if candidate.digest not in self._seen:
+                yield from self._try(candidate, "tune")
+            value = score(self._seen[candidate.digest][1])
+            search.tell(candidate, value)
+            fruitless = 0 if value > best * STEP else fruitless + 1
+            best = max(best, value)
+
+    def _confirm(self) -> Plan:
+        for place, (candidate, quick) in enumerate(self._ranked()[:CONFIRMED]):
+            if place and score(quick) <= 1.0:
+                return
+            full = yield Trial(candidate=candidate, effort="full", phase="confirm")
+            if is_win(full):
+                return
+
+    def _ranked(self) -> list[tuple[Candidate, Evaluation]]:
+        """The correct and timed candidates, best first; among equals the first tried."""
+        timed = [pair for pair in self._seen.values() if score(pair[1]) > 0]
+        return sorted(timed, key=lambda pair: -score(pair[1]))
+
+    def _may_search(self) -> bool:
+        """Whether another quick trial leaves enough for the confirmation."""
+        kept = max(LEAST_CONFIRM_SECONDS, 3 * self._longest)
+        if SECONDS in self._ledger.limits:
+            kept = min(kept, MOST_CONFIRM_SHARE * self._ledger.limits[SECONDS])
+        return self._ledger.left(EVALUATIONS) > 1 and self._ledger.left(SECONDS) > kept + self._longest
