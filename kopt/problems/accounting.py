@@ -1,0 +1,127 @@
+"""What a reference call costs at least: floating-point operations, and bytes that any implementation must read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import FlopCounterMode
+
+_PARTIAL = frozenset(
+    [
+        "index",
+        "index_select",
+        "gather",
+        "take",
+        "take_along_dim",
+        "embedding",
+        "embedding_bag",
+        "_embedding_bag",
+        "narrow_copy",
+        "tril",
+        "triu",
+        "masked_select",
+        "im2col",
+        "index_put",
+        "index_put_",
+        "scatter",
+        "scatter_",
+        "scatter_add",
+        "index_add",
+        "searchsorted",
+        "bucketize",
+        "nll_loss_forward",
+        "nll_loss2d_forward",
+        "slice_scatter",
+        "select_scatter",
+        "diagonal_copy",
+        "max_unpool2d",
+        "grid_sampler_2d",
+        "upsample_nearest2d",
+        "upsample_nearest1d",
+        "upsample_nearest3d",
+        "unfold_copy",
+        "nonzero",
+        "copy_",
+    ]
+)
+"""Consumers that may leave elements unread. ``copy_`` is here because what it writes may never be used."""
+
+_NOT_READING = ("_like", "new_", "empty", "resize", "set_")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Lower bounds of one call."""
+
+    flops: float
+    bytes_read: int
+
+
+class _WholeReads(TorchDispatchMode):
+    """Finds the tensors that some operator reads whole, following views."""
+
+    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.by_storage: dict[int, torch.Tensor] = {}
+        for tensor in tensors:
+            if tensor.numel() and not _sparse_pattern(tensor):
+                self.by_storage[tensor.untyped_storage().data_ptr()] = tensor
+        self.read: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view and self._reads_whole(func, args):
+            for value in tree_iter((args, kwargs)):
+                if isinstance(value, torch.Tensor) and value.layout is torch.strided:
+                    self._note(value)
+        return result
+
+    def _note(self, value: torch.Tensor) -> None:
+        place = value.untyped_storage().data_ptr()
+        source = self.by_storage.get(place)
+        if source is None or place in self.read:
+            return
+        touched = math.prod(size for size, stride in zip(value.shape, value.stride(), strict=True) if stride)
+        if touched >= source.numel():
+            self.read.add(place)
+
+    @staticmethod
+    def _reads_whole(func: Any, args: Sequence[Any]) -> bool:
+        name = func.overloadpacket.__name__
+        if name in _PARTIAL or any(part in name for part in _NOT_READING):
+            return False
+        if "pool" in name and not name.startswith("_adaptive") and len(args) > 1:
+            return _covers(args[1], args[2] if len(args) > 2 and args[2] else args[1])
+        if "conv" in name and len(args) > 5 and isinstance(args[1], torch.Tensor):
+            return max(args[3]) == 1 or (max(args[5]) == 1 and _covers(args[1].shape[2:], args[3]))
+        return True
+
+
+def account(model: Any, args: Sequence[Any], state: Mapping[str, torch.Tensor]) -> tuple[Any, Work]:
+    """Run the model once; return its result and the work found."""
+    tensors = [a for a in args if isinstance(a, torch.Tensor)] + list(state.values())
+    reads = _WholeReads(tensors)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter, reads:
+        result = model(*args)
+    found = sum(reads.by_storage[p].numel() * reads.by_storage[p].element_size() for p in reads.read)
+    return result, Work(flops=float(counter.get_total_flops()), bytes_read=found)
+
+
+def _covers(window: Any, stride: Any) -> bool:
+    """Whether a window sliding by ``stride`` leaves no gap (a ragged end apart)."""
+    windows, steps = list(window), list(stride)
+    if len(steps) < len(windows):
+        steps = steps * len(windows)
+    return all(w >= s for w, s in zip(windows, steps, strict=False))
+
+
+def _sparse_pattern(tensor: torch.Tensor) -> bool:
+    """Whether many elements are exactly zero (a triangular matrix): a kernel may then rightly skip them."""
+    return tensor.is_floating_point() and bool((tensor == 0).float().mean() > 0.25)
