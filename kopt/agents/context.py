@@ -1,0 +1,37 @@
+"""What a proposer sees, and what a proposer is. Imports no torch: proposers reason about text and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from kopt.words import Candidate, Evaluation, Problem, WorkloadSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything known about a problem when the next candidate is wanted.
+
+    ``graph`` is the trace as JSON (None when it has not been taken, or failed), or a list of traces at different
+    sizes. ``machine`` holds the facts a schedule may depend on: ``cores``, ``l1_bytes``, ``l2_bytes``,
+    ``l3_bytes``. ``history`` is in order of evaluation.
+    """
+
+    problem: Problem
+    specs: tuple[WorkloadSpec, ...] = ()
+    graph: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[tuple[Candidate, Evaluation], ...] = ()
+    incumbent: tuple[Candidate, Evaluation] | None = None
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """Anything that makes candidates: a generator, a tuner, a model, a person."""
+
+    name: str
+
+    def propose(self, context: Context) -> Iterable[Candidate]:
+        """Candidates worth evaluating next, best guess first; lazily, so that unwanted ones are never made."""
+        ...

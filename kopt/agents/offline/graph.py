@@ -1,0 +1,357 @@
+"""The graph words: what a reference computes, as tensors and ATen operations.
+
+Read from the JSON that :mod:`kopt.agents.offline.trace` writes inside the sandbox. That JSON comes from a
+process which also ran untrusted code, so it is checked (types, sizes, identifiers) before anything else sees it.
+
+Several traces of one problem, at different sizes, merge into one graph whose shapes know which dimensions vary:
+``Value.shape`` is the first trace's, ``Value.shapes`` has all, and :meth:`Graph.size` renders a size that may
+vary as a C++ expression over the argument tensors.
+"""
+
+from __future__ import annotations
+
+import itertools
+import keyword
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+DTYPES = frozenset(
+    {"float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"}
+)
+MAX_NODES = 2000
+MAX_VALUES = 4000
+MAX_RANK = 12
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+_OPERATOR = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}\Z")
+_CPP_WORDS = frozenset(
+    ["alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr", "continue", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not", "nullptr", "operator", "or", "private", "protected", "public", "register", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while", "xor", "vec", "mask", "run", "std", "omp", "tvm", "main"]
+)
+
+
+class GraphError(ValueError):
+    """A trace that does not fit the schema, or traces that do not fit each other."""
+
+
+class Unsupported(Exception):
+    """A graph that a generator recognises but cannot turn into a kernel; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A reference to a value of the graph by name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor: shape, dtype (torch's name without prefix) and strides in elements."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    strides: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def numel(self) -> int:
+        """Number of elements (of the first trace)."""
+        return math.prod(self.shape)
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the layout is plain row-major; dimensions of size 1 do not matter."""
+        return strides_match(self.shape, self.strides, row_major(self.shape))
+
+    def extents(self, dim: int) -> tuple[int, ...]:
+        """The size of one dimension in every trace."""
+        return tuple(shape[dim] for shape in self.shapes)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. ``args`` has every formal argument of its schema, defaults included; tensors are Ref."""
+
+    name: str
+    op: str
+    args: Mapping[str, Any]
+
+    def refs(self) -> tuple[str, ...]:
+        """Names of the values this node reads."""
+        return tuple(_refs(list(self.args.values())))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Inputs, state, constants, operations in order, outputs: everything by name.
+
+    ``inputs`` are the tensor arguments in call order and ``state`` the state tensors in the problem's order;
+    those are also the C++ parameter names, followed by ``output_names``.
+    """
+
+    values: Mapping[str, Value]
+    inputs: tuple[str, ...]
+    state: tuple[str, ...]
+    constants: Mapping[str, tuple[float | int | bool, ...]]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    how: str = "export"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of a destination kernel's parameters, in order."""
+        return (*self.inputs, *self.state, *self.output_names)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """C++ names of the destination tensors."""
+        return tuple(f"out{i}" for i in range(len(self.outputs))) if len(self.outputs) > 1 else ("out",)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether any shape differs between the traces."""
+        return any(len(set(v.shapes)) > 1 for v in self.values.values())
+
+    def node(self, name: str) -> Node | None:
+        """The operation that makes ``name``; None for inputs, state and constants."""
+        return next((n for n in self.nodes if n.name == name), None)
+
+    def users(self, name: str) -> tuple[Node, ...]:
+        """The operations that read ``name``."""
+        return tuple(n for n in self.nodes if name in n.refs())
+
+    def live(self) -> tuple[Node, ...]:
+        """The operations the outputs depend on, in order (updates of running statistics fall away)."""
+        makers = {n.name: n for n in self.nodes}
+        wanted: set[str] = set()
+        stack = list(self.outputs)
+        while stack:
+            name = stack.pop()
+            if name not in wanted:
+                wanted.add(name)
+                if name in makers:
+                    stack.extend(makers[name].refs())
+        return tuple(n for n in self.nodes if n.name in wanted)
+
+    def size(self, extents: Sequence[int]) -> str:
+        """Render a size, given in every trace, as C++: a literal, or an expression over the arguments' sizes.
+
+        Raises:
+            Unsupported: the size varies and is no product or quotient of two argument sizes and a constant.
+        """
+        if len(set(extents)) == 1:
+            return str(extents[0])
+        known = [
+            (f"{name}.size({dim})", self.values[name].extents(dim))
+            for name in (*self.inputs, *self.state)
+            if name in self.values
+            for dim in range(len(self.values[name].shape))
+        ]
+        known = [(text, sizes) for text, sizes in known if len(set(sizes)) > 1 and min(sizes) > 0]
+        for text, sizes in known:
+            if sizes == tuple(extents):
+                return text
+        for text, sizes in known:
+            ratios = {e / s for e, s in zip(extents, sizes, strict=True)}
+            if len(ratios) == 1:
+                ratio = ratios.pop()
+                return f"{text} * {int(ratio)}" if ratio > 1 else f"{text} / {round(1 / ratio)}"
+        for (a, first), (b, second) in itertools.combinations_with_replacement(known, 2):
+            ratios = {e / (x * y) for e, x, y in zip(extents, first, second, strict=True)}
+            if len(ratios) == 1:
+                ratio = ratios.pop()
+                scale = f" * {int(ratio)}" if ratio > 1 else f" / {round(1 / ratio)}" if ratio < 1 else ""
+                return f"{a} * {b}{scale}"
+        raise Unsupported(f"a size that varies ({', '.join(map(str, extents))}) is no product of argument sizes")
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides of a contiguous tensor, in elements."""
+    strides: list[int] = []
+    step = 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+def strides_match(shape: Sequence[int], a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether two stride tuples address the same elements; strides of dimensions of size 1 do not matter."""
+    return all(x == y or n <= 1 for n, x, y in zip(shape, a, b, strict=True))
+
+
+def parse(*traces: Mapping[str, Any]) -> Graph:
+    """Check and read one trace, or several traces of one problem at different sizes.
+
+    Raises:
+        GraphError: the JSON does not fit the schema, or the traces differ in more than sizes.
+        Unsupported: the reference could not be traced.
+    """
+    if not traces:
+        raise GraphError("no trace")
+    graphs = [_parse_one(t) for t in traces]
+    return graphs[0] if len(graphs) == 1 else _merge(graphs)
+
+
+def _merge(graphs: Sequence[Graph]) -> Graph:
+    first = graphs[0]
+    for other in graphs[1:]:
+        same = (
+            [(n.name, n.op, n.refs()) for n in first.nodes] == [(n.name, n.op, n.refs()) for n in other.nodes]
+            and (first.inputs, first.state, first.outputs) == (other.inputs, other.state, other.outputs)
+            and first.constants == other.constants
+            and all(
+                len(v.shape) == len(other.values[k].shape) and v.dtype == other.values[k].dtype
+                for k, v in first.values.items()
+                if k in other.values
+            )
+        )
+        if not same or set(first.values) != set(other.values):
+            raise GraphError("the reference takes different paths for different workloads")
+    values = {
+        name: Value(name, v.shape, v.dtype, v.strides, tuple(g.values[name].shape for g in graphs))
+        for name, v in first.values.items()
+    }
+    for name, value in values.items():
+        if name in (*first.inputs, *first.state, *first.outputs) and any(
+            g.values[name].contiguous != value.contiguous for g in graphs
+        ):
+            raise GraphError(f"{name} is contiguous in some workloads only")
+    return Graph(
+        values, first.inputs, first.state, first.constants, first.nodes, first.outputs, first.how, first.labels
+    )
+
+
+def _parse_one(trace: Mapping[str, Any]) -> Graph:
+    if not isinstance(trace, dict):
+        raise GraphError("a trace is a JSON object")
+    if "error" in trace:
+        raise Unsupported(f"the reference cannot be traced: {str(trace['error'])[:400]}")
+    raw_values = _expect(trace, "values", dict)
+    raw_nodes = _expect(trace, "nodes", list)
+    if len(raw_nodes) > MAX_NODES or len(raw_values) > MAX_VALUES:
+        raise GraphError(f"a graph of {len(raw_nodes)} operations is too large")
+    inputs = [str(n) for n in _expect(trace, "inputs", list)]
+    state = [None if n is None else str(n) for n in _expect(trace, "state", list)]
+    outputs = [str(n) for n in _expect(trace, "outputs", list)]
+    names = _Names()
+    labels: dict[str, str] = {}
+    for name, label in zip(inputs, trace.get("input_names", inputs), strict=False):
+        labels[names.claim(name, label)] = str(label)[:200]
+    state_ids = []
+    for index, name in enumerate(state):
+        label = str(_expect(trace, "state_names", list)[index])
+        identifier = names.claim(name or f"state_{index}", label.replace(".", "_"))
+        state_ids.append(identifier)
+        labels[identifier] = label[:200]
+    values = {}
+    for name, raw in raw_values.items():
+        identifier = names.get(name)
+        values[identifier] = _value(identifier, raw)
+    constants = {}
+    for name, items in _expect(trace, "constants", dict).items():
+        literals = tuple(_argument(i, names) for i in items)
+        if not all(isinstance(i, (bool, int, float)) for i in literals):
+            raise GraphError("a constant tensor has elements that are not numbers")
+        constants[names.get(name)] = literals
+    nodes = []
+    for raw in raw_nodes:
+        operator = str(_expect(raw, "op", str))
+        if not _OPERATOR.match(operator):
+            raise GraphError(f"not an operator name: {operator[:80]!r}")
+        arguments = {str(k): _argument(v, names) for k, v in _expect(raw, "args", dict).items()}
+        nodes.append(Node(names.get(_expect(raw, "name", str)), operator, arguments))
+    made = {n.name for n in nodes} | set(values)
+    for node in nodes:
+        for ref in node.refs():
+            if ref not in made:
+                raise GraphError(f"{node.name} reads {ref}, which nothing makes")
+    for name in outputs:
+        if names.get(name) not in values:
+            raise GraphError(f"output {name[:80]!r} is no tensor of the graph")
+    return Graph(
+        values,
+        tuple(names.get(n) for n in inputs),
+        tuple(state_ids),
+        constants,
+        tuple(nodes),
+        tuple(names.get(n) for n in outputs),
+        str(trace.get("how", ""))[:20],
+        labels,
+    )
+
+
+class _Names:
+    """Trace names -> identifiers that are safe in C++ and Python and unique."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def claim(self, name: str, wish: str) -> str:
+        base = wish if _IDENTIFIER.match(str(wish)) else re.sub(r"[^A-Za-z0-9_]", "_", f"t_{wish}")[:60]
+        base = base.rstrip("_") or "t"
+        if base.startswith("_"):
+            base = f"t{base}"
+        if base in _CPP_WORDS or keyword.iskeyword(base) or re.match(r"out\d*\Z", base):
+            base += "_in"
+        unique, count = base, 1
+        while unique in self._taken:
+            count += 1
+            unique = f"{base}_{count}"
+        self._taken.add(unique)
+        self._known[name] = unique
+        return unique
+
+    def get(self, name: Any) -> str:
+        name = str(name)
+        if not _IDENTIFIER.match(name):
+            raise GraphError(f"not an identifier: {name[:80]!r}")
+        return self._known.get(name) or self.claim(name, name)
+
+
+def _value(name: str, raw: Any) -> Value:
+    shape, strides = _expect(raw, "shape", list), _expect(raw, "strides", list)
+    dtype = _expect(raw, "dtype", str)
+    integers = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**48 for n in [*shape, *strides])
+    if not integers or len(shape) != len(strides) or len(shape) > MAX_RANK:
+        raise GraphError(f"{name} has no usable shape")
+    if dtype not in DTYPES:
+        raise Unsupported(f"{name} is of dtype {str(dtype)[:40]}")
+    return Value(name, tuple(shape), dtype, tuple(strides), (tuple(shape),))
+
+
+def _expect(holder: Any, key: str, kind: type) -> Any:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    if not isinstance(value, kind):
+        raise GraphError(f"the trace's {key!r} is not of type {kind.__name__}")
+    return value
+
+
+def _argument(value: Any, names: _Names, depth: int = 0) -> Any:
+    if depth > 4:
+        raise GraphError("an argument is nested too deeply")
+    if isinstance(value, dict):
+        if set(value) == {"ref"}:
+            return Ref(names.get(value["ref"]))
+        if set(value) == {"float"} and value["float"] in ("nan", "inf", "-inf"):
+            return float(value["float"])
+        raise GraphError("an argument is neither literal nor reference")
+    if isinstance(value, list):
+        return tuple(_argument(item, names, depth + 1) for item in value)
+    if value is None or isinstance(value, (bool, int, float)) or (isinstance(value, str) and len(value) < 200):
+        return value
+    raise GraphError("an argument is neither literal nor reference")
+
+
+def _refs(items: Sequence[Any]) -> Iterator[str]:
+    for item in items:
+        if isinstance(item, Ref):
+            yield item.name
+        elif isinstance(item, tuple):
+            yield from _refs(item)

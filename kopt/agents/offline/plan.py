@@ -1,0 +1,63 @@
+"""Plans and the registry of pattern modules.
+
+A pattern module offers ``recognise(graph) -> Plan | None``: None when the graph is not its kind, a plan when it
+is, and :class:`~kopt.agents.offline.graph.Unsupported` raised when it is but a kernel cannot be made (the reason
+reaches the user through ``OfflineProposer.explain``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from kopt.agents.offline.graph import Graph, Unsupported
+from kopt.words import Candidate
+
+PATTERNS = (
+    "kopt.agents.offline.contraction",
+    "kopt.agents.offline.attention",
+    "kopt.agents.offline.pooling",
+    "kopt.agents.offline.scan",
+    "kopt.agents.offline.fused",
+)
+"""Pattern modules, most specific first."""
+
+
+class Plan(Protocol):
+    """How one graph becomes kernels."""
+
+    title: str
+    """One line: what is fused with what."""
+    reason: str
+    """One line: why this should beat the reference."""
+
+    def candidates(self) -> Iterable[Candidate]:
+        """Kernels, best guess first; structural variants after it."""
+        ...
+
+
+def recognise(graph: Graph) -> tuple[list[Plan], list[str]]:
+    """Ask every pattern module. Returns the plans, and why modules that know the graph made none."""
+    plans: list[Plan] = []
+    refusals: list[str] = []
+    for module in _modules():
+        try:
+            plan = module.recognise(graph)
+        except Unsupported as refusal:
+            refusals.append(str(refusal))
+            continue
+        if plan is not None:
+            plans.append(plan)
+    return plans, refusals
+
+
+class _Pattern(Protocol):
+    def recognise(self, graph: Graph) -> Plan | None: ...
+
+
+def _modules() -> Iterator[_Pattern]:
+    for name in PATTERNS:
+        if importlib.util.find_spec(name) is not None:
+            yield importlib.import_module(name)  # type: ignore[misc]

@@ -1,0 +1,447 @@
+"""The C++ every generated kernel may inline: SIMD registers, loads and stores, elementary functions.
+
+Only the pieces a kernel uses are written into its file. The functions are branch-free over whole registers
+(GCC vector extensions, AVX-512 where a single instruction does the job), accurate to 1-2 ulp in float32, and
+behave at NaN, infinities, overflow and denormals as libm does. They need no ``-ffast-math``, which would let the
+compiler assume that NaN and infinities do not occur.
+
+Sources: argument reductions and polynomials after Cephes (Moshier) and N. Juffa's erff.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+C_TYPES = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "half",
+    "bfloat16": "bf16",
+    "int64": "int64_t",
+    "int32": "int32_t",
+    "int16": "int16_t",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "bool": "uint8_t",
+}
+"""Storage type of each dtype."""
+
+_CORE = """
+// One SIMD register of the machine this is compiled for, and its integer twin (comparisons yield it: 0 or -1).
+#if defined(__AVX512F__)
+#define REGISTER 64
+#elif defined(__AVX__)
+#define REGISTER 32
+#else
+#define REGISTER 16
+#endif
+using real = @real@;
+typedef real vec __attribute__((vector_size(REGISTER)));
+typedef @int@ mask __attribute__((vector_size(REGISTER)));
+constexpr int64_t W = REGISTER / sizeof(real);
+
+static inline vec splat(real c) { return c - vec{}; }
+
+static inline vec load(const real* p) { vec v; memcpy(&v, p, sizeof v); return v; }
+static inline void store(real* p, vec v) { memcpy(p, &v, sizeof v); }
+"""
+
+_NARROW = """
+template <class T> static inline vec load(const T* p) {  // integers and truth values become reals
+  typedef T narrow __attribute__((vector_size(W * sizeof(T))));
+  narrow v; memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, vec);
+}
+template <class T> static inline void store(T* p, vec v) {
+  typedef T narrow __attribute__((vector_size(W * sizeof(T))));
+  const narrow n = __builtin_convertvector(v, narrow);
+  memcpy(p, &n, sizeof n);
+}
+"""
+
+_BF16 = """
+struct bf16 { uint16_t bits; };  // the upper half of a float32
+static inline vec load(const bf16* p) {
+  typedef uint16_t halves __attribute__((vector_size(W * 2)));
+  typedef uint32_t words __attribute__((vector_size(W * 4)));
+  halves h; memcpy(&h, p, sizeof h);
+  return (vec)(__builtin_convertvector(h, words) << 16);
+}
+static inline void store(bf16* p, vec v) {  // round to nearest, ties to even; NaN stays NaN
+  typedef uint16_t halves __attribute__((vector_size(W * 2)));
+  typedef uint32_t words __attribute__((vector_size(W * 4)));
+  const words u = (words)v;
+  const words rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  const words kept = v != v ? (u >> 16) | 0x40u : rounded;
+  const halves h = __builtin_convertvector(kept, halves);
+  memcpy(p, &h, sizeof h);
+}
+static inline real get(const bf16* p) {
+  const uint32_t word = uint32_t(p->bits) << 16;
+  real r; memcpy(&r, &word, sizeof r); return r;
+}
+"""
+
+_F16 = """
+using half = _Float16;
+#if defined(__AVX512F__)
+static inline vec load(const half* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
+static inline void store(half* p, vec v) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(v, 0)); }
+#else
+static inline vec load(const half* p) { vec v; for (int i = 0; i < W; ++i) v[i] = p[i]; return v; }
+static inline void store(half* p, vec v) { for (int i = 0; i < W; ++i) p[i] = half(v[i]); }
+#endif
+"""
+
+_PIECES: dict[str, tuple[tuple[str, ...], str]] = {
+    "core": ((), _CORE),
+    "narrow": ((), _NARROW),
+    "bfloat16": ((), _BF16),
+    "float16": ((), _F16),
+    "partial": (
+        (),
+        """
+// The n < W elements at the end of a row: the same arithmetic on a register padded with `fill`.
+template <class T> static inline vec load_part(const T* p, int64_t n) {
+  T padded[W]; memset(padded, 0, sizeof padded); memcpy(padded, p, n * sizeof(T)); return load(padded);
+}
+template <class T> static inline void store_part(T* p, vec v, int64_t n) {
+  T padded[W]; store(padded, v); memcpy(p, padded, n * sizeof(T));
+}
+static inline vec first_lanes(vec v, int64_t n, real fill) {
+  for (int64_t i = 0; i < W; ++i) v[i] = i < n ? v[i] : fill;
+  return v;
+}
+""",
+    ),
+    "get": ((), "\ntemplate <class T> static inline real get(const T* p) { return real(*p); }\n"),
+    "put": (
+        (),
+        "\ntemplate <class T> static inline void put(T* p, real r) "
+        "{ T padded[W]; store(padded, splat(r)); *p = padded[0]; }\n",
+    ),
+    "stream": (
+        (),
+        """
+// Stores that bypass the caches: the line is not read from memory first, which saves a third of the traffic of
+// an output that nobody reads again. Only whole aligned registers can be streamed.
+static inline void stream(real* p, vec v) {
+#if defined(__AVX512F__)
+  if ((uintptr_t(p) & 63) == 0) { __builtin_ia32_movntps512((float*)p, (__m512)v); return; }
+#elif defined(__AVX__)
+  if ((uintptr_t(p) & 31) == 0) { __builtin_ia32_movntps256((float*)p, (__m256)v); return; }
+#endif
+  store(p, v);
+}
+template <class T> static inline void stream(T* p, vec v) { store(p, v); }
+static inline void streams_done() {
+#if defined(__SSE__)
+  __builtin_ia32_sfence();
+#endif
+}
+""",
+    ),
+    "prefetch": ((), "\nstatic inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }\n"),
+    "not": (
+        (),
+        "\nstatic inline mask v_not(mask m) { return ~m; }\nstatic inline bool v_not(bool m) { return !m; }\n",
+    ),
+    "sum_lanes": (
+        (),
+        "\nstatic inline double sum_lanes(vec v) { double s = 0; for (int i = 0; i < W; ++i) s += v[i]; return s; }\n",
+    ),
+    "prod_lanes": (
+        (),
+        "\nstatic inline double prod_lanes(vec v) { double s = 1; for (int i = 0; i < W; ++i) s *= v[i]; return s; }\n",
+    ),
+    "max_lanes": (
+        ("maximum",),
+        "\nstatic inline real max_lanes(vec v) "
+        "{ real m = v[0]; for (int i = 1; i < W; ++i) m = v_maximum(m, real(v[i])); return m; }\n",
+    ),
+    "min_lanes": (
+        ("minimum",),
+        "\nstatic inline real min_lanes(vec v) "
+        "{ real m = v[0]; for (int i = 1; i < W; ++i) m = v_minimum(m, real(v[i])); return m; }\n",
+    ),
+    "maximum": (
+        (),
+        """
+// A NaN on either side wins, as in torch.
+static inline vec v_maximum(vec a, vec b) { return ((a > b) | (a != a)) ? a : b; }
+static inline real v_maximum(real a, real b) { return (a > b || a != a) ? a : b; }
+""",
+    ),
+    "minimum": (
+        (),
+        """
+static inline vec v_minimum(vec a, vec b) { return ((a < b) | (a != a)) ? a : b; }
+static inline real v_minimum(real a, real b) { return (a < b || a != a) ? a : b; }
+""",
+    ),
+    "abs": (
+        (),
+        """
+static inline vec v_abs(vec x) { return (vec)((mask)x & ~(mask)splat(-0.0)); }
+static inline real v_abs(real x) { return std::fabs(x); }
+""",
+    ),
+    "sign": (
+        (),
+        """
+static inline vec v_sign(vec x) { return x > 0 ? splat(1) : (x < 0 ? splat(-1) : x != x ? splat(0) : x * 0); }
+static inline real v_sign(real x) { return (x > 0) - (x < 0); }
+""",
+    ),
+}
+
+# Functions without a vector form of their own: libm, lane by lane.
+_LANES = {
+    "acos": "std::acos", "acosh": "std::acosh", "asin": "std::asin", "asinh": "std::asinh", "atan": "std::atan",
+    "atanh": "std::atanh", "cos": "std::cos", "cosh": "std::cosh", "erfc": "std::erfc", "exp2": "std::exp2",
+    "lgamma": "std::lgamma", "log10": "std::log10", "log2": "std::log2", "sin": "std::sin", "sinh": "std::sinh",
+    "tan": "std::tan",
+}  # fmt: skip
+_LANES_DOUBLE = {
+    "exp": "std::exp", "expm1": "std::expm1", "log": "std::log", "log1p": "std::log1p", "tanh": "std::tanh",
+    "erf": "std::erf",
+}  # fmt: skip
+_LANES2 = {"atan2": "std::atan2", "fmod": "std::fmod", "pow": "std::pow"}
+_ROUNDINGS = {"floor": ("std::floor", 9), "ceil": ("std::ceil", 10), "trunc": ("std::trunc", 11),
+              "round": ("std::nearbyint", 8)}  # fmt: skip
+
+_FLOAT: dict[str, tuple[tuple[str, ...], str]] = {
+    "scale2": (
+        (),
+        """
+static inline vec scale2(vec p, vec n) {  // p * 2^n for whole n, right through overflow and denormals
+#if defined(__AVX512F__)
+  return (vec)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  const mask k = __builtin_convertvector(n, mask), low = k >> 1, high = k - low;
+  return p * (vec)((low + 127) << 23) * (vec)((high + 127) << 23);
+#endif
+}
+""",
+    ),
+    "exp": (
+        ("scale2", "round"),
+        """
+// e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2)/2. ln 2 in two pieces keeps r exact to the last bit.
+static inline vec v_exp(vec x) {
+  x = x > 89.0f ? splat(89.0f) : x;  // e^89 overflows and e^-104 underflows already; NaN passes through
+  x = x < -104.0f ? splat(-104.0f) : x;
+  const vec n = v_round(x * 1.44269504f);
+  vec r = x - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  vec p = 1.9875691500e-4f + vec{};
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return scale2(p * (r * r) + r + 1.0f, n);
+}
+""",
+    ),
+    "expm1": (
+        ("scale2", "round"),
+        """
+// e^x - 1 = 2^n (e^r - 1) + (2^n - 1): nothing cancels near 0.
+static inline vec v_expm1(vec x) {
+  x = x > 89.0f ? splat(89.0f) : x;
+  x = x < -40.0f ? splat(-40.0f) : x;
+  const vec n = v_round(x * 1.44269504f);
+  vec r = x - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  vec p = 1.9875691500e-4f + vec{};
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  const vec half_scale = scale2(splat(0.5f), n);  // halves, so that 2^128 is never formed
+  return 2.0f * (half_scale * (p * (r * r) + r) + (half_scale - 0.5f));
+}
+""",
+    ),
+    "log": (
+        (),
+        """
+// log x = e ln 2 + log m with x = m 2^e and m in [sqrt(1/2), sqrt(2)).
+static inline vec v_log(vec x) {
+  const mask denormal = x < 1.17549435e-38f;
+  const vec scaled = denormal ? x * 8388608.0f : x;
+  const mask bits = (mask)scaled;
+  const mask shifted = bits - 0x3f3504f3;  // sqrt(1/2)
+  vec e = __builtin_convertvector(shifted >> 23, vec) - (denormal ? splat(23.0f) : splat(0.0f));
+  const vec m = (vec)((shifted & 0x007fffff) + 0x3f3504f3) - 1.0f;
+  const vec z = m * m;
+  vec p = 7.0376836292e-2f + vec{};
+  p = p * m - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  vec y = p * m * z - e * 2.12194440e-4f - 0.5f * z;
+  y = m + y + e * 0.693359375f;
+  y = x == 0 ? splat(-__builtin_inff()) : y;
+  y = x == __builtin_inff() ? x : y;
+  return (x < 0) | (x != x) ? splat(__builtin_nanf("")) : y;
+}
+""",
+    ),
+    "log1p": (
+        ("log",),
+        """
+// log(1 + x) with the rounding error of u = 1 + x corrected: log(u) x / (u - 1).
+static inline vec v_log1p(vec x) {
+  const vec u = 1.0f + x, d = u - 1.0f;
+  const vec y = v_log(u) * (x / d);
+  return (d == 0) | (u == __builtin_inff()) ? x : y;
+}
+""",
+    ),
+    "tanh": (
+        ("exp", "abs"),
+        """
+// Near 0 an odd polynomial, else 1 - 2 / (e^2|x| + 1) with the sign of x.
+static inline vec v_tanh(vec x) {
+  const vec a = v_abs(x), z = x * x;
+  vec p = -5.70498872745e-3f + vec{};
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const vec small = p * z * x + x;
+  const vec large = 1.0f - 2.0f / (v_exp(a + a) + 1.0f);
+  return a < 0.625f ? small : (x < 0 ? -large : large);
+}
+""",
+    ),
+    "erf": (
+        ("exp", "abs"),
+        """
+static inline vec v_erf(vec x) {  // N. Juffa: two polynomials that meet at 475/512, below 1 ulp each
+  const vec t = v_abs(x), s = x * x;
+  vec r = 3.83197126e-4f - 1.72853470e-5f * t;
+  vec u = 2.42546219e-2f - 3.88396438e-3f * t;
+  r = r * s + u;
+  r = r * t - 1.06777877e-1f;
+  r = r * t - 6.34846687e-1f;
+  r = r * t - 1.28717512e-1f;
+  r = r * t - t;
+  const vec large = 1.0f - v_exp(r);
+  vec q = -5.96761703e-4f + vec{};
+  q = q * s + 4.99119423e-3f;
+  q = q * s - 2.67681349e-2f;
+  q = q * s + 1.12819925e-1f;
+  q = q * s - 3.76125336e-1f;
+  q = q * s + 1.28379166e-1f;
+  const vec tail = t > 4.0f ? splat(1.0f) : large;
+  return t > 0.927734375f ? (x < 0 ? -tail : tail) : q * x + x;
+}
+""",
+    ),
+}
+
+
+def _sqrt(double: bool) -> str:
+    suffix, register = ("pd", "__m512d") if double else ("ps", "__m512")
+    return f"""
+static inline vec v_sqrt(vec x) {{
+#if defined(__AVX512F__)
+  return (vec)_mm512_sqrt_{suffix}(({register})x);
+#else
+  for (int i = 0; i < W; ++i) x[i] = std::sqrt(x[i]);
+  return x;
+#endif
+}}
+static inline real v_sqrt(real x) {{ return std::sqrt(x); }}
+"""
+
+
+def _rounding(name: str, double: bool) -> str:
+    call, mode = _ROUNDINGS[name]
+    suffix, register = ("pd", "__m512d") if double else ("ps", "__m512")
+    return f"""
+static inline vec v_{name}(vec x) {{
+#if defined(__AVX512F__)
+  return (vec)_mm512_roundscale_{suffix}(({register})x, {mode});
+#else
+  for (int i = 0; i < W; ++i) x[i] = {call}(x[i]);
+  return x;
+#endif
+}}
+static inline real v_{name}(real x) {{ return {call}(x); }}
+"""
+
+
+_SIGMOID = """
+static inline vec v_sigmoid(vec x) { return 1 / (1 + v_exp(-x)); }
+static inline real v_sigmoid(real x) { return 1 / (1 + std::exp(-x)); }
+"""
+
+
+def _piece(name: str, double: bool) -> tuple[tuple[str, ...], str]:
+    if name in _PIECES:
+        return _PIECES[name]
+    if name == "sqrt":
+        return (), _sqrt(double)
+    if name == "sigmoid":
+        return ("exp",), _SIGMOID
+    if name in _ROUNDINGS:
+        return (), _rounding(name, double)
+    if not double and name in _FLOAT:
+        needs, text = _FLOAT[name]
+        scalar = _LANES_DOUBLE.get(name)
+        return needs, text + (f"static inline real v_{name}(real x) {{ return {scalar}(x); }}\n" if scalar else "")
+    call = {**_LANES, **_LANES_DOUBLE}.get(name)
+    if call:
+        return (), (
+            f"\nstatic inline real v_{name}(real x) {{ return {call}(x); }}\n"
+            f"static inline vec v_{name}(vec x) {{ for (int i = 0; i < W; ++i) x[i] = {call}(x[i]); return x; }}\n"
+        )
+    call = _LANES2[name]
+    return (), (
+        f"\nstatic inline real v_{name}(real x, real y) {{ return {call}(x, y); }}\n"
+        f"static inline vec v_{name}(vec x, vec y) "
+        f"{{ for (int i = 0; i < W; ++i) x[i] = {call}(x[i], y[i]); return x; }}\n"
+    )
+
+
+def prelude(helpers: Iterable[str], dtypes: Iterable[str], real: str = "float") -> str:
+    """The C++ text of the helpers and everything they call, in an order that compiles.
+
+    Args:
+        helpers: names of functions (``exp``, ``maximum``, ...) and of pieces (``partial``, ``stream``, ``put``,
+            ``get``, ``prefetch``, ``sum_lanes``, ``max_lanes``, ...).
+        dtypes: dtypes of every tensor the kernel loads or stores.
+        real: the accumulation type, ``float`` or ``double``.
+    """
+    double = real == "double"
+    kinds = set(dtypes)
+    wanted = ["core"]
+    if kinds - {"float64" if double else "float32", "bfloat16", "float16"}:
+        wanted.append("narrow")
+    wanted += [k for k in ("bfloat16", "float16") if k in kinds]
+    wanted += sorted(set(helpers))
+    done: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        if name not in done:
+            needs, text = _piece(name, double)
+            for need in needs:
+                add(need)
+            done[name] = text
+
+    for name in wanted:
+        add(name)
+    text = "".join(done.values())
+    if double:
+        text = text.replace("__builtin_ia32_movntps512((float*)p, (__m512)v)", "__builtin_ia32_movntpd512(p, (__m512d)v)")
+        text = text.replace("__builtin_ia32_movntps256((float*)p, (__m256)v)", "__builtin_ia32_movntpd256(p, (__m256d)v)")
+    return text.replace("@real@", real).replace("@int@", "int64_t" if double else "int32_t").strip("\n") + "\n"
