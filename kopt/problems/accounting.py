@@ -1,4 +1,4 @@
-"""What a reference call costs at least: floating-point operations, and bytes that any implementation must read."""
+"""What a reference call costs at least: flops, and the bytes that any implementation must read."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Work:
     bytes_read: int
 
 
-class _WholeReads(TorchDispatchMode):
+class _WholeReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Finds the tensors that some operator reads whole, following views."""
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.by_storage: dict[int, torch.Tensor] = {}
         for tensor in tensors:
             if tensor.numel() and not _sparse_pattern(tensor):

@@ -59,7 +59,7 @@ def domain_of(sample: torch.Tensor) -> Domain:
     low, high = float(x.min()), float(x.max())
     if low == high:
         return Domain(low=low, high=high, fixed=True)
-    if x.flatten()[:4096].unique().numel() <= 4 and x.numel() > 16:
+    if torch.unique(x.flatten()[:4096]).numel() <= 4 and x.numel() > 16:
         return Domain(low=low, high=high, discrete=True)
     wide = x.dim() > 0 and x.shape[-1] > 1
     return Domain(

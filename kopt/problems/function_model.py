@@ -1,4 +1,4 @@
-"""A plain ``reference`` function dressed as a module, so that tracing, state and precision work as for ``Model``."""
+"""A plain ``reference`` function dressed as a module, so that tracing, state and precision work alike."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ CHANGES: dict[str, Change] = {
 def _integers(value: torch.Tensor, name: str, generator: torch.Generator) -> torch.Tensor:
     """Observed integers in another arrangement; never a value that the problem did not show."""
     flat = value.flatten()
-    if name == "ties" and flat.unique().numel() < flat.numel():
+    if name == "ties" and torch.unique(flat).numel() < flat.numel():
         return flat[:1].expand(flat.shape).reshape(value.shape)
     if name == "sorted":
         return flat.sort().values.reshape(value.shape)

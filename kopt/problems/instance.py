@@ -1,4 +1,4 @@
-"""One workload of a problem, ready to run inside the sandbox: inputs, reference, float64 truth, description."""
+"""One workload of a problem, ready to run inside the sandbox: inputs, reference, truth, description."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Instance:
                 buffers[name].copy_(self._saved[name])
 
     def call64(self, args: Sequence[Any]) -> list[torch.Tensor]:
-        """The truth: the same computation in float64; outputs that are not floating point stay as they are."""
+        """The truth: the same computation in float64; integer and bool outputs stay as they are."""
         return self._call_in(torch.float64, args)
 
     def call_precision(self, args: Sequence[Any], dtype: torch.dtype | str) -> list[torch.Tensor]:
@@ -195,8 +195,8 @@ class Instance:
         if _is_json(value):
             return value
         raise ProblemError(
-            f"input {place} is {type(value).__name__}: only tensors and plain values (numbers, text, None, lists "
-            "of them) can be passed",
+            f"input {place} is {type(value).__name__}: only tensors and plain values (numbers, text, None, "
+            "lists of them) can be passed",
             path=self.entry,
         )
 
