@@ -1,0 +1,68 @@
+"""Memory the judge owns and shares with one runner: a memfd, sealed against change of size."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+_F_ADD_SEALS = 1033
+_SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW, _SEAL_FUTURE_WRITE = 1, 2, 4, 16
+
+
+class SharedBuffer:
+    """``size`` bytes of shared memory, resident from the start, mapped here as ``array``."""
+
+    def __init__(self, size: int, name: str = "") -> None:
+        self.size = size
+        self.fd = os.memfd_create(name or "kopt", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._readonly: int | None = None
+        try:
+            os.ftruncate(self.fd, max(size, 1))
+            fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEAL_SHRINK | _SEAL_GROW)
+            # Populated by the judge: the pages are charged to it, and neither side meets page faults in a round.
+            self._map = mmap.mmap(self.fd, max(size, 1), flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        except BaseException:
+            os.close(self.fd)
+            raise
+        self.array: npt.NDArray[np.uint8] = np.frombuffer(self._map, dtype=np.uint8, count=size)
+
+    def readonly_fd(self) -> int:
+        """A descriptor that can only be mapped for reading.
+
+        From here on nobody new can get a writable view, not even by reopening the descriptor; mappings that exist
+        (the judge's, and that of the runner which filled the buffer) stay writable.
+        """
+        if self._readonly is None:
+            fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEAL_FUTURE_WRITE | _SEAL_SEAL)
+            self._readonly = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        return self._readonly
+
+    def close(self) -> None:
+        """Give the memory back. Views of ``array`` that are still held keep the mapping until they go."""
+        if self.fd < 0:
+            return
+        os.close(self.fd)
+        self.fd = -1
+        if self._readonly is not None:
+            os.close(self._readonly)
+            self._readonly = None
+        self.array = np.empty(0, dtype=np.uint8)
+        with contextlib.suppress(BufferError):
+            self._map.close()
+
+    def __enter__(self) -> SharedBuffer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def seal_for_candidate(fd: int) -> None:
+    """Forbid further seals on a memfd, so that the runner it goes to cannot spoil it for the next one."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, _F_ADD_SEALS, _SEAL_SEAL)

@@ -1,0 +1,207 @@
+"""Build candidates: on the host only the cache and its keys; the toolchains run inside the sandbox."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from kopt.sandbox import bubblewrap
+from kopt.sandbox.cache import BuildCache
+from kopt.sandbox.errors import RunnerError, RunnerRaised, RunnerTimedOut
+from kopt.sandbox.limits import Limits, Role
+from kopt.sandbox.runner.toolchains import RECIPE
+from kopt.settings import Settings
+from kopt.words import Candidate, Language, digest_of
+
+if TYPE_CHECKING:
+    from kopt.sandbox.session import Sandbox
+
+_LOG = 16_000
+_ARTIFACT = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """What building a candidate gave. ``seconds`` is what this call took, ``cached`` whether it was built before."""
+
+    ok: bool
+    digest: str
+    cached: bool
+    seconds: float
+    artifact: bytes | None = None
+    log: str = ""
+    first_error: str | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@functools.cache
+def tool_version(command: str, flag: str = "--version") -> str:
+    """The line of a tool's version text that names the version, empty where there is no such tool."""
+    path = shutil.which(command)
+    if path is None:
+        return ""
+    try:
+        done = subprocess.run([path, flag], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    lines = done.stdout.strip().splitlines()
+    named = [line for line in lines if "release" in line]
+    return (named or lines or [""])[0].strip()
+
+
+@functools.cache
+def compiler_name() -> str | None:
+    """The C++ compiler builds use."""
+    return next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
+
+
+@functools.cache
+def instruction_set() -> str:
+    """A digest of what ``-march=native`` means here."""
+    with open("/proc/cpuinfo") as file:  # noqa: PTH123
+        lines = [line for line in file if line.startswith(("flags", "Features", "model name"))]
+    return digest_of([platform.machine(), sorted(set(lines))])[:16]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+class Builder:
+    """Builds through the sandbox, and never twice."""
+
+    def __init__(self, sandbox: Sandbox, settings: Settings) -> None:
+        self._sandbox = sandbox
+        self._seconds = settings.build_seconds
+        self._memory = settings.memory_bytes
+        self.cache = BuildCache(settings.build_cache)
+        name = compiler_name()
+        self.compiler = tool_version(name) if name else ""
+        basis = [RECIPE, self.compiler, instruction_set(), _version("apache-tvm-ffi"), _version("torch")]
+        self._basis = basis
+        self.headers = settings.build_cache / "headers" / digest_of(basis)[:16]
+        self.headers.mkdir(parents=True, exist_ok=True)
+
+    def digest(self, candidate: Candidate, spec_json: dict[str, Any] | None) -> str:
+        """The key: sources, flags, entry, toolchain, architecture; for Triton also the shapes compiled for."""
+        key: dict[str, Any] = {"candidate": candidate.digest, "basis": self._basis}
+        if candidate.language is Language.CUDA:
+            cuda = bubblewrap.cuda_root()
+            key["cuda"] = tool_version(str(cuda / "bin" / "nvcc")) if cuda else ""
+        elif candidate.language is Language.TRITON:
+            key |= {"triton": _version("triton"), "spec": spec_json}
+        elif candidate.language is Language.TORCH and uses_extensions(candidate):
+            key["init"] = (spec_json or {}).get("init")
+        return digest_of(key)
+
+    def build(self, candidate: Candidate, *, spec_json: dict[str, Any] | None = None) -> BuildResult:
+        """Build a candidate, or find that it was built before. Never raises for what a candidate does."""
+        started = time.monotonic()
+        digest = self.digest(candidate, spec_json)
+        with self.cache.lock(digest):
+            known = self.cache.get(digest)
+            cached = known is not None
+            record, artifact, lasting = (*known, True) if known else self._build(candidate, spec_json)
+            if not cached and lasting:
+                self.cache.put(digest, record, artifact)
+        return BuildResult(
+            ok=bool(record["ok"]),
+            digest=digest,
+            cached=cached,
+            seconds=time.monotonic() - started,
+            artifact=artifact,
+            log=record["log"],
+            first_error=record["first_error"],
+            report=record["report"],
+        )
+
+    def _build(self, candidate: Candidate, spec: dict[str, Any] | None) -> tuple[dict[str, Any], bytes | None, bool]:
+        """Run the toolchain. The last item says whether the outcome would be the same next time."""
+        record: dict[str, Any] = {"ok": False, "log": "", "first_error": None, "report": {}}
+        if candidate.language is Language.CPP:
+            self._warm("cpp", "kopt_prelude.h.gch")
+        elif candidate.language is Language.TORCH and uses_extensions(candidate):
+            self._warm("extension", "torch/extension.h.gch")
+        body = {
+            "language": candidate.language.value,
+            "sources": dict(candidate.sources),
+            "entry": candidate.entry,
+            "style": candidate.style.value,
+            "flags": list(candidate.flags),
+            "spec": spec,
+            "compiler": compiler_name(),
+            "seconds": self._seconds,
+        }
+        try:
+            reply, artifact = self._inside("build", body)
+        except RunnerRaised as error:
+            return record | {"first_error": str(error)[:2000], "log": error.trace[-_LOG:]}, None, True
+        except RunnerTimedOut:
+            message = f"the build took longer than {self._seconds:g} s"
+            return record | {"first_error": message}, None, False
+        except RunnerError as error:
+            return record | {"first_error": f"the build ended abnormally: {error}"}, None, False
+        first = reply.get("first_error")
+        report = reply.get("report")
+        record = {
+            "ok": reply.get("built") is True,
+            "log": str(reply.get("log", ""))[-_LOG:],
+            "first_error": str(first)[:2000] if first else None,
+            "report": report if isinstance(report, dict) else {},
+        }
+        return record, artifact if record["ok"] else None, True
+
+    def _inside(self, op: str, body: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
+        """Ask a fresh builder; what it wrote into the output descriptor comes back as bytes."""
+        limits = Limits(memory_bytes=self._memory, file_bytes=_ARTIFACT, scratch_bytes=4 << 30)
+        output = os.memfd_create("kopt-artifact", os.MFD_CLOEXEC)
+        try:
+            with self._sandbox.spawn(Role.BUILDER, limits) as runner:
+                reply = runner.request(op, body, timeout=self._seconds + 5, fds=[output])
+            size = os.fstat(output).st_size
+            if not 0 < size <= _ARTIFACT:
+                return reply, None
+            parts, offset = [], 0
+            while offset < size:
+                part = os.pread(output, min(size - offset, 1 << 26), offset)
+                if not part:
+                    break
+                parts.append(part)
+                offset += len(part)
+            return reply, b"".join(parts)
+        finally:
+            os.close(output)
+
+    def _warm(self, kind: str, name: str) -> None:
+        """Have a header compiled ahead, once per machine; without it builds are slower, nothing else."""
+        target = self.headers / name
+        if target.exists() or not self.compiler.startswith(("g++", "c++")):
+            return
+        with self.cache.lock(f"headers-{kind}"):
+            if target.exists():
+                return
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                reply, data = self._inside("headers", {"kind": kind, "compiler": compiler_name()})
+            except RunnerError:
+                data, reply = None, {}
+            for file, text in (reply.get("files") or {}).items():
+                (self.headers / str(file).replace("..", "")).write_text(str(text))
+            draft = target.with_name(f".{target.name}.draft")
+            draft.write_bytes(data or b"")  # empty: it did not work, the compiler skips it, nobody tries again
+            draft.rename(target)
+
+
+def uses_extensions(candidate: Candidate) -> bool:
+    """Whether a Python candidate builds C++ at run time, which the builder then does ahead."""
+    return any("load_inline" in text or "cpp_extension" in text for text in candidate.sources.values())

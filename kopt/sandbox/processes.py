@@ -1,0 +1,67 @@
+"""Looking at and stopping the processes of one runner, from the host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+
+
+def descendants(pid: int) -> list[int]:
+    """``pid`` and everything below it.
+
+    A runner is pid 1 of its namespace: whatever it starts, however often it forks away, stays below it.
+    """
+    found, queue = [pid], [pid]
+    while queue:
+        parent = queue.pop()
+        try:
+            tasks = os.listdir(f"/proc/{parent}/task")  # noqa: PTH208 - on the path of every freeze
+        except OSError:
+            continue
+        for task in tasks:
+            with contextlib.suppress(OSError), open(f"/proc/{parent}/task/{task}/children") as file:  # noqa: PTH123
+                for child in map(int, file.read().split()):
+                    found.append(child)
+                    queue.append(child)
+    return found
+
+
+def states(pid: int) -> set[str]:
+    """The states of a process's threads: ``T`` stopped, ``Z`` gone, others run or sleep."""
+    result = set()
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/stat", "rb") as file:  # noqa: PTH123
+                result.add(file.read().rpartition(b")")[2].split()[0].decode())
+    return result
+
+
+def freeze(pid: int, timeout: float = 5.0) -> bool:
+    """Stop a runner and everything below it; true once every thread is seen stopped."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        family = descendants(pid)
+        for member in family:
+            with contextlib.suppress(OSError):
+                os.kill(member, signal.SIGSTOP)
+        if all(states(member) <= {"T", "Z", "X"} for member in family) and descendants(pid) == family:
+            return True
+        time.sleep(0.00005)
+    return False
+
+
+def thaw(pid: int) -> None:
+    """Continue a runner and everything below it."""
+    for member in descendants(pid):
+        with contextlib.suppress(OSError):
+            os.kill(member, signal.SIGCONT)
+
+
+def wait_gone(pidfd: int, timeout: float) -> bool:
+    """Wait for a process to end, by its pidfd."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(max(0, timeout) * 1000))

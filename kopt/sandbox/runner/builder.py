@@ -1,0 +1,67 @@
+"""The builder's program: turn sources into an artefact, inside, with the untrusted parts of a build around it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .loop import BadRequest
+from .sources import write_sources
+
+
+class BuilderProgram:
+    """Builds one candidate and is then thrown away."""
+
+    def __init__(self, scratch: str, config: Mapping[str, Any]) -> None:
+        self.directory = os.path.join(scratch, "build")  # noqa: PTH118
+        os.makedirs(self.directory, exist_ok=True)  # noqa: PTH103
+        self.config = config
+
+    def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """``build`` a candidate or ``headers`` ahead of time; the result is written to the first descriptor."""
+        if op == "headers":
+            from .toolchains import cpp, extension
+
+            maker = {"cpp": cpp.precompile, "extension": extension.precompile}[body["kind"]]
+            data, files = maker(self.directory, self.config, body["compiler"])
+            write_all(fds[0], data)
+            return {"files": files}
+        if op == "ping":
+            return {}
+        if op != "build":
+            raise BadRequest(f"a builder does not know {op!r}")
+        started = time.monotonic()
+        write_sources(body["sources"], self.directory)
+        language = body["language"]
+        if language == "cpp":
+            from .toolchains import cpp as toolchain
+        elif language == "cuda":
+            from .toolchains import cuda as toolchain  # type: ignore[no-redef]
+        elif language == "triton":
+            from .toolchains import triton as toolchain  # type: ignore[no-redef]
+        elif language == "torch":
+            from .toolchains import extension as toolchain  # type: ignore[no-redef]
+        else:
+            raise BadRequest(f"no toolchain for {language!r}", kind="build")
+        result = toolchain.build(self.directory, self.config, body)
+        if result.artifact:
+            write_all(fds[0], result.artifact)
+        report = dict(result.report) | {"build_seconds": round(time.monotonic() - started, 3)}
+        return {"built": result.ok, "log": result.log, "first_error": result.first_error, "report": report}
+
+    def round(self, start: int, count: int) -> None:
+        """A builder has nothing to time."""
+        if count:
+            raise BadRequest("a builder has no slots")
+
+    def rest(self) -> None:
+        """Nothing to free."""
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything from the start of a descriptor."""
+    view, offset = memoryview(data), 0
+    while offset < len(view):
+        offset += os.pwrite(fd, view[offset : offset + (1 << 26)], offset)

@@ -1,0 +1,92 @@
+"""Turn a fork of the zygote into a runner: own namespaces, own scratch, no powers, few system calls.
+
+Called once, by trusted code, before anything of a problem or candidate is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import landlock, system
+
+PROC_FILES = ("cpuinfo", "meminfo", "stat", "filesystems", "uptime", "loadavg", "version")
+
+
+def mount_private(scratch_bytes: int, masked: Sequence[str]) -> None:
+    """Give this mount namespace its own scratch and shared memory, hide ``masked``, and reduce /proc to itself."""
+    plain = system.MS_NOSUID | system.MS_NODEV
+    outer = os.readlink("/proc/self")  # our number in the zygote's pid namespace, which /proc belongs to
+    system.mount("none", "/", None, system.MS_REC | system.MS_PRIVATE)
+    system.mount("tmpfs", "/dev/shm", "tmpfs", plain, f"size={scratch_bytes // 4},nr_inodes=4096,mode=1777")
+    system.mount("tmpfs", "/tmp", "tmpfs", plain, f"size={scratch_bytes},nr_inodes=65536,mode=1777")
+    for path in masked:
+        if os.path.isdir(path):  # noqa: PTH112 - pathlib is not worth its import here
+            system.mount("tmpfs", path, "tmpfs", plain | system.MS_RDONLY | system.MS_NOEXEC, "size=4k,nr_inodes=2")
+    # A fresh procfs is refused where bubblewrap has covered parts of its own, so one is put together by hand:
+    # harmless files, and this runner's own directory. Nothing of the zygote or of a sibling is in it.
+    os.mkdir("/tmp/.proc")  # noqa: PTH102
+    system.mount("tmpfs", "/tmp/.proc", "tmpfs", plain | system.MS_NOEXEC, "size=64k,nr_inodes=64,mode=755")
+    for name in PROC_FILES:
+        with contextlib.suppress(OSError):
+            os.close(os.open(f"/tmp/.proc/{name}", os.O_CREAT | os.O_WRONLY, 0o444))
+            system.mount(f"/proc/{name}", f"/tmp/.proc/{name}", None, system.MS_BIND)
+    os.mkdir("/tmp/.proc/self")  # noqa: PTH102
+    system.mount(f"/proc/{outer}", "/tmp/.proc/self", None, system.MS_BIND)
+    system.mount("/tmp/.proc", "/proc", None, system.MS_MOVE)
+    system.mount("none", "/proc", None, system.MS_REMOUNT | system.MS_BIND | system.MS_RDONLY | plain | system.MS_NOEXEC)
+    os.rmdir("/tmp/.proc")  # noqa: PTH106
+
+
+def limit(limits: Mapping[str, Any]) -> None:
+    """Set resource limits; address space counts from what is mapped now."""
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        mapped = int(file.read().split()[0]) * resource.getpagesize()
+    ceilings = {
+        resource.RLIMIT_AS: mapped + limits["memory_bytes"] + limits["shared_bytes"],
+        resource.RLIMIT_FSIZE: limits["file_bytes"],
+        resource.RLIMIT_NPROC: limits["processes"],
+        resource.RLIMIT_NOFILE: 1024,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_MEMLOCK: 1 << 20,
+    }
+    if limits.get("cpu_seconds"):
+        ceilings[resource.RLIMIT_CPU] = limits["cpu_seconds"]
+    for kind, ceiling in ceilings.items():
+        hard = resource.getrlimit(kind)[1]
+        if hard != resource.RLIM_INFINITY:
+            ceiling = min(ceiling, hard)
+        resource.setrlimit(kind, (ceiling, ceiling))
+
+
+def confine(config: Mapping[str, Any], limits: Mapping[str, Any], masked: Sequence[str]) -> dict[str, bool | str]:
+    """Apply every layer this machine offers, in order, and tell which hold.
+
+    Raises:
+        OSError: a layer that must hold does not; the runner must not start.
+    """
+    layers: dict[str, bool | str] = {}
+    os.umask(0o077)
+    for number in (signal.SIGINT, signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    if config["isolate"]:
+        mount_private(limits["scratch_bytes"], masked)
+        layers["private scratch"] = layers["private /proc"] = True
+        os.chdir("/tmp")
+    limit(limits)
+    layers["rlimits"] = True
+    if config["isolate"]:
+        layers["landlock"] = landlock.restrict(config["scratch"])
+        system.drop_capabilities()
+        layers["no capabilities"] = True
+    system.prctl(system.PR_SET_NO_NEW_PRIVS, 1)
+    layers["no new privileges"] = True
+    if config["seccomp"]:
+        system.install_seccomp(bytes.fromhex(config["seccomp"]))
+        layers["seccomp"] = True
+    return layers

@@ -1,0 +1,26 @@
+"""Which program serves which role. Imported by the zygote, so that the forks need no file for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .candidate import CandidateProgram
+from .loop import Program
+
+
+def make(role: str, config: Mapping[str, Any], scratch: str) -> Program:
+    """The program for a role, with torch's threads set alike for all of them."""
+    import torch
+
+    torch.set_num_threads(config["threads"])
+    torch.set_grad_enabled(False)
+    if role == "candidate":
+        return CandidateProgram(scratch)
+    if role == "builder":
+        from .builder import BuilderProgram
+
+        return BuilderProgram(scratch, config)
+    from .reference import ReferenceProgram
+
+    return ReferenceProgram(scratch, config)

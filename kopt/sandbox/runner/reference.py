@@ -1,0 +1,238 @@
+"""The reference's program: the problem, its inputs, its truth, and its baselines. Sees the kopt package."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+import tarfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from .candidate import flatten
+from .loop import BadRequest
+from .ring import Ring
+from .sources import write_sources
+
+
+class Handle:
+    """What a function called by ``invoke`` gets: the problem and the instance selected last, if any."""
+
+    def __init__(self, problem: Any, instance: Any) -> None:
+        self.problem = problem
+        self.instance = instance
+
+
+class ReferenceProgram:
+    """Holds one problem and, once selected, one instance of it."""
+
+    def __init__(self, scratch: str, config: Mapping[str, Any]) -> None:
+        self.directory = os.path.join(scratch, "problem")  # noqa: PTH118
+        os.makedirs(self.directory, exist_ok=True)  # noqa: PTH103
+        if config["package"] not in sys.path:
+            sys.path.insert(0, config["package"])
+        self.threads = config["threads"]
+        self.problem: Any = None
+        self.instance: Any = None
+        self.spec: dict[str, Any] = {}
+        self.ring: Ring | None = None
+        self.truth_ring: Ring | None = None
+        self.function: Callable[..., Any] | None = None
+        self.calls: list[tuple[Any, ...]] = []
+        self.kept: dict[int, Any] = {}
+        self.old: dict[int, Any] = {}
+
+    def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Answer one request of the judge."""
+        operation: Callable[..., dict[str, Any]] | None = {
+            "load_problem": self.load_problem,
+            "select": self.select,
+            "attach": self.attach,
+            "attach_truth": self.attach_truth,
+            "state": self.write_state,
+            "generate": self.generate,
+            "distributions": lambda body, fds: {"names": self._chosen().distributions()},
+            "truth": self.truth,
+            "use": self.use,
+            "flush": self.flush,
+            "call_precision": self.call_precision,
+            "invoke": self.invoke,
+            "ping": lambda body, fds: {},
+        }.get(op)
+        if operation is None:
+            raise BadRequest(f"a reference's runner does not know {op!r}")
+        return operation(body, fds)
+
+    def _chosen(self) -> Any:
+        if self.instance is None:
+            raise BadRequest("no workload is selected")
+        return self.instance
+
+    def load_problem(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Load the problem's sources."""
+        from kopt.problems.inside import open_problem
+        from kopt.words import to_json
+
+        write_sources(body["sources"], self.directory)
+        self.problem = open_problem(body["format"], body["sources"], body["entry"], self.directory)
+        return {"workloads": to_json(self.problem.workloads())}
+
+    def select(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Build one workload's model and describe it."""
+        from kopt.words import to_json
+
+        if self.problem is None:
+            raise BadRequest("no problem is loaded")
+        extra = {"values": body["values"]} if body.get("values") else {}
+        self.instance = self.problem.select(body["workload"], body["seed"], smoke=body.get("smoke", False), **extra)
+        self.spec = to_json(self.instance.spec())
+        self.ring = self.truth_ring = None
+        self.function = self.instance.model
+        self.calls, self.kept, self.old = [], {}, {}
+        torch.set_grad_enabled(False)
+        return {"spec": self.spec}
+
+    def attach(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Map this runner's ring."""
+        self.ring = Ring(body["ring"], fds[0])
+        self.kept, self.old = {}, {}
+        self.calls = [self._arguments(slot) for slot in range(len(self.ring))]
+        return {}
+
+    def attach_truth(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Map the ring for float64 truth."""
+        self.truth_ring = Ring(body["ring"], fds[0])
+        return {}
+
+    def _arguments(self, slot: int) -> tuple[Any, ...]:
+        if self.ring is None:
+            raise BadRequest("no ring is attached")
+        tensors = iter(self.ring.inputs[slot])
+        given = self.spec["arguments"]
+        return tuple(next(tensors) if a["kind"] == "tensor" else a["value"] for a in given)
+
+    def write_state(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Write parameters and buffers into the judge's buffer."""
+        layout = body.get("layout") or body["ring"]
+        target = Ring(layout, fds[0])
+        state = self._chosen().state()
+        slots = target.inputs[0] + target.outputs[0]
+        for item, tensor in zip(layout["tensors"], slots, strict=True):
+            tensor.copy_(state[item["name"]])
+        return {}
+
+    def generate(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Fill slots' inputs from a named distribution, each under its own seed."""
+        for slot, seed in zip(body["slots"], body["seeds"], strict=True):
+            try:
+                values = self._chosen().inputs(seed, body["distribution"])
+            except (LookupError, NotImplementedError) as reason:
+                if body["distribution"] == "declared":
+                    raise
+                return {"skipped": str(reason)[:500]}
+            if self.ring is None:
+                raise BadRequest("no ring is attached")
+            tensors = [value for value in values if isinstance(value, torch.Tensor)]
+            for target, value in zip(self.ring.inputs[slot], tensors, strict=True):
+                target.copy_(value)
+        return {}
+
+    def truth(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Compute the float64 reference of slots into the truth ring."""
+        if self.truth_ring is None:
+            raise BadRequest("no truth ring is attached")
+        for slot in body["slots"]:
+            results = self._chosen().call64(list(self._arguments(slot)))
+            for target, value in zip(self.truth_ring.outputs[slot], results, strict=True):
+                target.copy_(value)
+        return {}
+
+    def call_precision(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Compute slots in a lower precision, for the lint."""
+        dtype = getattr(torch, body["dtype"])
+        for slot in body["slots"]:
+            self._store(slot, self._chosen().call_precision(list(self._arguments(slot)), dtype))
+        return {}
+
+    def use(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Choose the implementation that rounds call: ``eager`` or ``compile``.
+
+        ``compile`` compiles and warms on slot 0. A descriptor, if given, is a buffer that holds ``cache_bytes``
+        bytes of compiler cache from an earlier process (opaque to the judge) and receives the cache afterwards;
+        the reply says how long it is, 0 when it did not fit.
+        """
+        torch.set_num_threads(body.get("threads") or self.threads)
+        model = self._chosen().model
+        self.kept, self.old = {}, {}
+        if body["implementation"] == "eager":
+            self.function = model
+            return {"cache_bytes": 0}
+        if body["implementation"] != "compile":
+            raise BadRequest(f"unknown implementation {body['implementation']!r}")
+        cache = os.environ["TORCHINDUCTOR_CACHE_DIR"]
+        before = body.get("cache_bytes", 0)
+        if fds and before:
+            with tarfile.open(fileobj=io.BytesIO(os.pread(fds[0], before, 0))) as archive:
+                archive.extractall(cache, filter="data")
+        self.function = torch.compile(model)
+        if self.calls:
+            for _ in range(2):
+                self.function(*self.calls[0])
+        return {"cache_bytes": self._save_cache(cache, fds[0]) if fds else 0}
+
+    @staticmethod
+    def _save_cache(cache: str, fd: int) -> int:
+        stream = io.BytesIO()
+        if not os.path.isdir(cache):  # noqa: PTH112
+            return 0
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            archive.add(cache, arcname=".", filter=lambda item: item if item.isreg() or item.isdir() else None)
+        data = stream.getbuffer()
+        if len(data) > os.fstat(fd).st_size:
+            return 0
+        return os.pwrite(fd, data, 0)
+
+    def round(self, start: int, count: int) -> None:
+        """Call the implementation; what it returns is kept, so that every call writes cold memory."""
+        if not count:
+            return
+        calls = self.calls[start : start + count]
+        if len(calls) != count or self.function is None:
+            raise BadRequest(f"slots {start}..{start + count - 1} of a ring of {len(self.calls)}")
+        self.old, self.kept = self.kept, {}
+        kept, function, slot = self.kept, self.function, start
+        for arguments in calls:
+            kept[slot] = function(*arguments)
+            slot += 1
+
+    def rest(self) -> None:
+        """Free what the round before the last one returned: after the answer, so untimed."""
+        self.old = {}
+
+    def _store(self, slot: int, result: Any) -> None:
+        if self.ring is None:
+            raise BadRequest("no ring is attached")
+        results = flatten(result)
+        for target, value in zip(self.ring.outputs[slot], results, strict=True):
+            target.copy_(value)
+
+    def flush(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Copy kept results of the given slots into the ring, then free all of them."""
+        for slot in body["slots"]:
+            if slot not in self.kept:
+                raise BadRequest(f"slot {slot} was not in the last round")
+            self._store(slot, self.kept[slot])
+        self.kept = {}
+        return {}
+
+    def invoke(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Call one of kopt's own functions beside the reference."""
+        module, _, name = body["target"].partition(":")
+        if not module.startswith("kopt."):
+            raise BadRequest(f"{body['target']!r} is not one of kopt's functions")
+        function = getattr(importlib.import_module(module), name)
+        with torch.enable_grad():
+            return {"result": function(Handle(self.problem, self.instance), **body.get("args", {}))}

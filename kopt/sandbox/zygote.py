@@ -1,0 +1,163 @@
+"""The judge's end of the zygote: start it, ask it for runners, hear how they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kopt.errors import SandboxUnavailable
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(int(sys.argv[2]))"
+
+
+def python_command(runner_path: str, fd: int) -> list[str]:
+    """How the zygote's interpreter is started: isolated from its environment, writing no bytecode."""
+    return [sys.executable, "-I", "-B", "-c", _BOOT, runner_path, str(fd)]
+
+
+def environment(threads: int, scratch: str, path: str) -> dict[str, str]:
+    """All a runner finds in its environment: the same for every role."""
+    return {
+        "PATH": path,
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's would start threads on import, before the fork
+        # An allocator that keeps its pages: large outputs are reused, not mapped and faulted in again.
+        "GLIBC_TUNABLES": MALLOC,
+        "TORCHINDUCTOR_CACHE_DIR": f"{scratch}/inductor",
+        "TRITON_CACHE_DIR": f"{scratch}/triton",
+        "TORCH_EXTENSIONS_DIR": f"{scratch}/extensions",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+MALLOC = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776:glibc.malloc.top_pad=67108864"
+
+
+class ZygoteProcess:
+    """One zygote, from start to end. Starting takes seconds: construct early, ``wait_ready`` late."""
+
+    def __init__(self, command: Sequence[str], fd: int, ours: socket.socket, env: Mapping[str, str], cwd: str) -> None:
+        self._socket = ours
+        self._errors = os.memfd_create("kopt-zygote-errors", os.MFD_CLOEXEC)
+        self._buffer = b""
+        self._lock = threading.Lock()
+        self.facts: dict[str, Any] = {}
+        self.ready = False
+        self.exits: dict[int, int | None] = {}
+        self._forked: set[int] = set()
+        self.process = subprocess.Popen(
+            command,
+            env=dict(env),
+            cwd=cwd,
+            pass_fds=(fd,),
+            stdin=subprocess.DEVNULL,
+            stdout=self._errors,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Send the zygote its configuration."""
+        self._socket.sendall(json.dumps(config).encode() + b"\n")
+
+    def _hear(self, timeout: float) -> bool:
+        """Take in what the zygote says; false when it is gone."""
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        if not poll.poll(max(0.0, timeout) * 1000):
+            return True
+        try:
+            data = self._socket.recv(1 << 16)
+        except OSError:
+            return False
+        if not data:
+            return False
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if message["event"] == "ready":
+                self.ready, self.facts = True, message["facts"] | {"zygote_seconds": message["seconds"]}
+            elif message["event"] == "exit":
+                self.exits[message["id"]] = message["status"]
+            elif message["event"] == "forked":
+                self._forked.add(message["id"])
+        return True
+
+    def words(self) -> str:
+        """What the zygote and its launcher printed, for the error message."""
+        with contextlib.suppress(OSError):
+            return os.pread(self._errors, 2000, 0).decode("utf-8", "replace").strip()
+        return ""
+
+    def wait_ready(self, timeout: float = 120.0) -> None:
+        """Wait until runners can be forked.
+
+        Raises:
+            SandboxUnavailable: it ended or took too long.
+        """
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            while not self.ready:
+                if not self._hear(deadline - time.monotonic()) or time.monotonic() > deadline:
+                    lines = self.words().splitlines()
+                    self.close()
+                    raise SandboxUnavailable(f"the sandbox did not start: {lines[-1] if lines else 'no reason given'}")
+
+    def spawn(self, message: Mapping[str, Any], fds: Sequence[int]) -> bool:
+        """Ask for a runner; false when the zygote is gone."""
+        with self._lock:
+            try:
+                socket.send_fds(self._socket, [json.dumps(message).encode() + b"\n"], list(fds))
+            except OSError:
+                return False
+            return True
+
+    def exit_status(self, identity: int, timeout: float = 2.0) -> int | None:
+        """The wait status of a runner that ended, where the zygote has told."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            while identity not in self.exits and time.monotonic() < deadline:
+                if not self._hear(deadline - time.monotonic()):
+                    break
+            return self.exits.get(identity)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the launcher still runs."""
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """Kill the launcher, and with it everything in its namespaces."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self._errors >= 0:
+            os.close(self._errors)
+            self._errors = -1
+
+
+def link_runner(directory: str) -> str:
+    """Outside a sandbox the runner program is reached as ``kopt_runner`` through a link in a private directory."""
+    source = Path(__file__).parent / "runner"
+    target = Path(directory, "program")
+    target.mkdir()
+    (target / "kopt_runner").symlink_to(source)
+    return str(target)
