@@ -19,7 +19,7 @@ from kopt.errors import ProblemError
 from kopt.problems.declared import Declaration, declaration_of
 from kopt.problems.function_model import FunctionModel
 from kopt.problems.instance import Instance
-from kopt.words import Workload
+from kopt.words import Workload, digest_of
 
 
 class InsideProblem(Protocol):
@@ -149,10 +149,11 @@ def _execute(sources: Mapping[str, str], entry: str, directory: Path) -> ModuleT
     place = str((directory / entry).parent)
     if place not in sys.path:
         sys.path.append(place)
-    spec = importlib.util.spec_from_file_location("kopt_problem", directory / entry)
+    name = f"kopt_problem_{digest_of(sources)[:12]}"  # torch.compile keeps guards by module name
+    spec = importlib.util.spec_from_file_location(name, directory / entry)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["kopt_problem"] = module  # dataclasses and inspect look their module up there
+    sys.modules[name] = module  # dataclasses and inspect look their module up there
     _run("import", lambda: spec.loader.exec_module(module), entry)  # type: ignore[union-attr]
     return module
 

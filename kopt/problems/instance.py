@@ -69,6 +69,7 @@ class Instance:
         """Parameters and buffers in ``state_dict`` order."""
         if not isinstance(self.model, torch.nn.Module):
             return {}
+        self.restore()
         return {k: v.detach() for k, v in self.model.state_dict().items() if isinstance(v, torch.Tensor)}
 
     def call(self, args: Sequence[Any]) -> list[torch.Tensor]:
