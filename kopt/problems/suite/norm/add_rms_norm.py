@@ -15,7 +15,9 @@ held_out = {"ragged": {"tokens": 777}, "single": {"tokens": 1}}
 smoke = {"tokens": 3}
 
 
-def reference(x, residual, epsilon, weight):
+def reference(
+    x: torch.Tensor, residual: torch.Tensor, epsilon: float, weight: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     total = x + residual
     mean_square = total.pow(2).mean(dim=-1, keepdim=True)
     return total * torch.rsqrt(mean_square + epsilon) * weight, total

@@ -14,6 +14,6 @@ held_out = {"ragged": {"tokens": 777}, "single": {"tokens": 1}}
 smoke = {"tokens": 3}
 
 
-def reference(x, epsilon, weight):
+def reference(x: torch.Tensor, epsilon: float, weight: torch.Tensor) -> torch.Tensor:
     mean_square = x.pow(2).mean(dim=-1, keepdim=True)
     return x * torch.rsqrt(mean_square + epsilon) * weight

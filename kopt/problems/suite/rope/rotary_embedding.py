@@ -14,7 +14,7 @@ held_out = {"ragged": {"tokens": 777}, "single": {"tokens": 1}}
 smoke = {"tokens": 3}
 
 
-def reference(x, cos, sin):
+def reference(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     half = x.shape[-1] // 2
     rotated = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
     return x * cos.unsqueeze(1) + rotated * sin.unsqueeze(1)
