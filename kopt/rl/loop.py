@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from kopt.rl.budget import EVALUATIONS, BudgetExhausted, Ledger
 from kopt.rl.strategy import Effort, Strategy, Trial, is_win, score
 from kopt.store import Lease, Store
-from kopt.words import Candidate, Evaluation, Verdict
+from kopt.words import Candidate, Evaluation
 
 Observer = Callable[[str, Mapping[str, Any]], None]
 """Gets (kind, payload) as things happen; must return quickly and not raise."""
@@ -118,7 +118,7 @@ class Loop:
                 "candidate": trial.candidate,
                 "effort": trial.effort,
                 "phase": trial.phase,
-                "label": trial.label or label_of(trial.candidate),
+                "label": trial.label or describe(trial.candidate.notes, trial.candidate.proposer),
             }
             self._observe("proposed", announced)
             started = time.monotonic()
@@ -149,15 +149,10 @@ class Loop:
         return evaluation
 
 
-def label_of(candidate: Candidate) -> str:
+def describe(notes: Mapping[str, Any], proposer: str) -> str:
     """A few words that tell a candidate from its siblings: its title and the tunables it was made with."""
-    title = str(candidate.notes.get("title") or candidate.notes.get("schedule") or candidate.proposer)
-    values = candidate.notes.get("tunables")
-    if isinstance(values, Mapping) and values:
-        title += " " + " ".join(f"{name.lower()}={value}" for name, value in values.items())
+    title = str(notes.get("title") or notes.get("schedule") or proposer)
+    values = notes.get("tunables")
+    if isinstance(values, Mapping):
+        title += "".join(f" {name.lower()}={value}" for name, value in values.items())
     return " ".join(title.split())
-
-
-def failure_of(evaluation: Evaluation) -> str | None:
-    """One line on a candidate that is not correct."""
-    return None if evaluation.verdict is Verdict.CORRECT else f"{evaluation.verdict}: {evaluation.reason}"

@@ -367,6 +367,14 @@ class Store:
             raise RunNotFound(f"run {run} has no candidate {digest[:12]}")
         return from_json(Candidate, document)
 
+    def numbered(self, run: str, number: int) -> str | None:
+        """The digest of a run's candidate by its number, or None."""
+        table = schema.candidates
+        with self._read() as connection:
+            query = sa.select(table.c.digest).where(table.c.run_id == run, table.c.number == number)
+            digest: str | None = connection.execute(query).scalar()
+        return digest
+
     def events(self, run: str, after: int = 0) -> list[Event]:
         """A run's events with a sequence above ``after``."""
         table = schema.events

@@ -1,0 +1,167 @@
+"""What every command shares: options, errors as one line, JSON on stdout, consoles, Ctrl-C.
+
+Exit statuses: 0 and 1 are a command's own answer, 2 is input that cannot be used, 70 is a defect of kopt's
+own and 130 is Ctrl-C (also SIGTERM and a closed terminal).
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from kopt.errors import KoptError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+P = ParamSpec("P")
+UNUSABLE, DEFECT, INTERRUPTED = 2, 70, 130
+
+
+class SandboxKind(enum.StrEnum):
+    """How untrusted code is isolated."""
+
+    AUTO = "auto"
+    BUBBLEWRAP = "bubblewrap"
+    NONE = "none"
+
+
+ProblemArgument = Annotated[
+    str, typer.Argument(metavar="PROBLEM", help="A problem file, or the name of a shipped one.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Replace a constant of the problem. May be repeated."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object; progress goes to stderr.")]
+SandboxOption = Annotated[
+    SandboxKind,
+    typer.Option(
+        "--sandbox", help="How untrusted code is isolated; `none` runs it as you, and the record says so."
+    ),
+]
+SecondsOption = Annotated[
+    float | None, typer.Option("--budget-seconds", metavar="S", help="Wall time for everything.")
+]
+EvaluationsOption = Annotated[
+    int | None, typer.Option("--budget-evaluations", metavar="N", help="Most candidates to evaluate.")
+]
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Give a command the common manners: one-line errors, exit statuses, a quiet Ctrl-C."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        _catch_signals()
+        as_json = bool(inspect.signature(function).bind(*args, **kwargs).arguments.get("as_json"))
+        try:
+            function(*args, **kwargs)
+            sys.stdout.flush()
+        except typer.Exit:
+            raise
+        except KoptError as error:
+            _fail(" ".join(str(error).split()), UNUSABLE, as_json=as_json)
+        except KeyboardInterrupt as error:
+            _fail(str(error) or "stopped; nothing is left running", INTERRUPTED, as_json=as_json)
+        except BrokenPipeError:  # the reader of our output went away, as in `kopt runs list | head -1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except Exception as error:
+            line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            _fail(
+                f"a defect of kopt: {line}; KOPT_DEBUG=1 shows where, please report it",
+                DEFECT,
+                as_json=as_json,
+            )
+
+    return run
+
+
+def _fail(line: str, status: int, *, as_json: bool) -> None:
+    if os.environ.get("KOPT_DEBUG") == "1" and status != INTERRUPTED:
+        raise
+    if as_json:
+        print_json({"error": line})
+    prefix = "" if status == INTERRUPTED else "kopt: "
+    print(prefix + line, file=sys.stderr, flush=True)  # noqa: T201
+    raise typer.Exit(status) from None
+
+
+def _catch_signals() -> None:
+    """End like Ctrl-C when asked to end, and clean up undisturbed by a second request."""
+
+    def stop(_number: int, _frame: object) -> None:
+        for number in caught:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    caught = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    for number in caught:
+        signal.signal(number, stop)
+
+
+def parse_sets(pairs: list[str] | None) -> dict[str, str]:
+    """Read ``--set NAME=VALUE`` options.
+
+    Raises:
+        UsageError: one of them is not of that form, or a name is given twice.
+    """
+    values: dict[str, str] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        name, value = name.strip(), value.strip()
+        if not equals or not name.isidentifier() or not value:
+            raise UsageError(f"--set {pair}: write it as NAME=VALUE, for example --set batch_size=16")
+        if name in values:
+            raise UsageError(f"--set {name} is given twice; give it once")
+        values[name] = value
+    return values
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON object on stdout, and nothing else."""
+    from kopt.words import to_json
+
+    sys.stdout.write(json.dumps(to_json(document), indent=1, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that neither highlights numbers nor breaks words where no terminal limits the width."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not made.is_terminal:
+        made.width = max(made.width, 140)
+    return made
+
+
+def duration(seconds: float) -> str:
+    """A time in words, three digits: ``1.42 ms``."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def gain(speedup: Any) -> str:
+    """A speed-up with its interval, from a word or its JSON: ``2.31x [2.20, 2.42]``."""
+    if speedup is None:
+        return "-"
+    if not isinstance(speedup, Mapping):
+        speedup = {"ratio": speedup.ratio, "low": speedup.low, "high": speedup.high}
+    return f"{speedup['ratio']:.2f}x [{speedup['low']:.2f}, {speedup['high']:.2f}]"

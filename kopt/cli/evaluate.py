@@ -1,0 +1,59 @@
+"""``kopt evaluate``: judge one candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from kopt.cli.common import (
+    JsonOption,
+    ProblemArgument,
+    SandboxKind,
+    SandboxOption,
+    SetOption,
+    console,
+    parse_sets,
+    print_json,
+)
+
+EXAMPLES = (
+    "Exit status: 0 correct, 1 any other verdict, 2 unusable input.  "
+    "Example: kopt evaluate softmax my_softmax.cpp --set batch_size=16"
+)
+
+
+def evaluate(
+    problem: ProblemArgument,
+    candidate: Annotated[
+        str, typer.Argument(metavar="CANDIDATE", help="A .cpp, .cu or .py file, or a solution as .json.")
+    ],
+    sets: SetOption = None,
+    sandbox: SandboxOption = SandboxKind.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge one candidate: build it, verify it on hidden inputs, time it against eager and torch.compile."""
+    from kopt.rl.api import evaluate as run_evaluate
+
+    overrides = parse_sets(sets)
+    progress = console(stderr=True)
+    if progress.is_terminal:
+        with progress.status("opening the sandbox") as status:
+
+            def observe(kind: str, payload: Mapping[str, Any]) -> None:
+                if kind in ("stage", "sample"):
+                    status.update(str(payload.get("name", payload.get("stage", kind))))
+
+            evaluation = run_evaluate(
+                problem, candidate, overrides=overrides, sandbox=sandbox.value, observer=observe
+            )
+    else:
+        evaluation = run_evaluate(problem, candidate, overrides=overrides, sandbox=sandbox.value)
+    if as_json:
+        print_json(evaluation)
+    else:
+        from kopt.cli.report import show_evaluation
+
+        show_evaluation(console(), evaluation)
+    raise typer.Exit(0 if evaluation.correct else 1)

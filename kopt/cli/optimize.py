@@ -1,0 +1,77 @@
+"""``kopt optimize``: search for a faster kernel, verify it, admit it to the library."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+from kopt.cli.common import (
+    EvaluationsOption,
+    JsonOption,
+    ProblemArgument,
+    SandboxKind,
+    SandboxOption,
+    SecondsOption,
+    SetOption,
+    console,
+    parse_sets,
+    print_json,
+)
+
+EXAMPLES = (
+    "Exit status: 0 a verified faster kernel was found, 1 none was found, 2 unusable input, 130 Ctrl-C.  "
+    "Example: kopt optimize my_problem.py --set batch_size=16 --budget-seconds 90"
+)
+
+
+class StrategyName(enum.StrEnum):
+    """How to search."""
+
+    OFFLINE = "offline"
+
+
+def optimize(
+    problem: ProblemArgument,
+    sets: SetOption = None,
+    budget_seconds: SecondsOption = 120.0,
+    budget_evaluations: EvaluationsOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="KERNEL", help="Name in the library (the problem's).")
+    ] = None,
+    allow_weak: Annotated[
+        bool, typer.Option("--allow-weak", help="Work on a problem that wrong answers pass (see kopt lint).")
+    ] = False,
+    strategy: Annotated[
+        StrategyName, typer.Option("--strategy", help="How to search; `offline` needs no key and no network.")
+    ] = StrategyName.OFFLINE,
+    sandbox: SandboxOption = SandboxKind.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for a faster kernel, verify it and admit it to the library.
+
+    Every step is persisted; after Ctrl-C or kill -9, `kopt runs resume` continues.
+    """
+    from kopt.cli.progress import progress
+    from kopt.rl.optimize import optimize as run_optimize
+
+    with progress(console(stderr=as_json)) as observer:
+        result = run_optimize(
+            problem,
+            overrides=parse_sets(sets),
+            budget_seconds=budget_seconds,
+            budget_evaluations=budget_evaluations,
+            name=name,
+            strategy=strategy.value,
+            allow_weak=allow_weak,
+            sandbox=sandbox.value,
+            observer=observer,
+        )
+    if as_json:
+        print_json(result.document())
+    else:
+        from kopt.cli.summary import show_result
+
+        show_result(console(), result)
+    raise typer.Exit(0 if result.won else 1)

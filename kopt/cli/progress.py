@@ -1,0 +1,153 @@
+"""Live progress of a run: one line per finished candidate, and on a terminal a panel that moves below them.
+
+The panel shows the best so far, what is being done, how many candidates were tried and what is left of the
+budget.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kopt.cli.common import duration, gain
+from kopt.words import Evaluation
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from kopt.rl.budget import Ledger
+
+
+@contextlib.contextmanager
+def progress(console: Console) -> Iterator[Progress]:
+    """An observer that shows a run on ``console`` while the block lasts."""
+    state = Progress(console)
+    if not console.is_terminal:
+        yield state
+        return
+    from rich.live import Live
+
+    with Live(
+        console=console,
+        get_renderable=state.panel,
+        refresh_per_second=8,
+        transient=True,
+        redirect_stdout=False,
+    ):
+        yield state
+
+
+class Progress:
+    """What has happened so far, told as it happens."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._ledger: Ledger | None = None
+        self._doing = "opening the sandbox"
+        self._stage = ""
+        self._since = time.monotonic()
+        self._verdicts: Counter[str] = Counter()
+        self._best = ""
+        self._title = ""
+
+    def __call__(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Take note of one thing that happened."""
+        handler = getattr(self, f"_on_{kind}", None)
+        if handler is not None:
+            handler(payload)
+
+    def _on_opening(self, payload: Mapping[str, Any]) -> None:
+        self._title = str(payload["problem"])
+        self._say(f"[bold]{payload['problem']}[/]: opening the sandbox and running the reference")
+
+    def _on_lint(self, _payload: Mapping[str, Any]) -> None:
+        self._do("trying wrong answers on the problem")
+
+    def _on_linted(self, payload: Mapping[str, Any]) -> None:
+        if payload["passing"]:
+            self._say(f"[yellow]weak problem[/]: it accepts {', '.join(payload['passing'])}")
+
+    def _on_run(self, payload: Mapping[str, Any]) -> None:
+        self._ledger = payload["ledger"]
+        self._title += f"  run {payload['run']}"
+        self._say(f"run [bold]{payload['run']}[/], strategy {payload['strategy']}")
+        self._do("reading the reference and proposing kernels")
+
+    def _on_recalled(self, payload: Mapping[str, Any]) -> None:
+        best = payload["incumbent"]
+        self._best = gain(best.gain) if best is not None else ""
+        self._say(f"{payload['evaluations']} evaluations recalled from the store, none is repeated")
+
+    def _on_baseline(self, payload: Mapping[str, Any]) -> None:
+        self._do(f"timing the baseline {payload.get('name', '')}")
+
+    def _on_proposed(self, payload: Mapping[str, Any]) -> None:
+        self._do(f"{payload['phase']}  #{payload['number']}  {payload['label']}")
+
+    def _on_stage(self, payload: Mapping[str, Any]) -> None:
+        self._stage = str(payload.get("stage") or payload.get("name") or "")
+
+    def _on_evaluated(self, payload: Mapping[str, Any]) -> None:
+        from rich.markup import escape
+
+        evaluation: Evaluation = payload["evaluation"]
+        self._verdicts[evaluation.verdict.value] += 1
+        own = evaluation.timing.get("candidate")
+        best: Evaluation | None = payload["best"]
+        is_best = best is not None and best.candidate == evaluation.candidate
+        if evaluation.correct:
+            outcome = (
+                f"[green]correct[/]  {gain(evaluation.gain):<22} {duration(own.median) if own else '':>8}"
+            )
+        else:
+            outcome = f"[red]{evaluation.verdict}[/]  {escape(evaluation.reason)[:110]}"
+        mark = "[bold green]*[/]" if is_best else " "
+        what = f"[dim]{escape(payload['label'])}[/]"
+        self._say(f"{mark} #{payload['number']:<3} {payload['phase']:<8}{outcome}  {what}")
+        if best is not None:
+            self._best = f"{gain(best.gain)}  candidate #{payload['best_number']}"
+        self._stage = ""
+        self._do("choosing the next candidate")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, soft_wrap=not self._console.is_terminal, no_wrap=True, overflow="ellipsis")
+
+    def _do(self, what: str) -> None:
+        self._doing, self._since = what, time.monotonic()
+
+    def panel(self) -> RenderableType:
+        """The moving part."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        now = f"{self._doing}" + (f"  [{self._stage}]" if self._stage else "")
+        grid.add_row("now", Text(f"{now}  {time.monotonic() - self._since:.0f} s"))
+        grid.add_row(
+            "best", Text(self._best or "nothing faster yet", style="bold green" if self._best else "")
+        )
+        tried = sum(self._verdicts.values())
+        kinds = ", ".join(f"{count} {verdict}" for verdict, count in self._verdicts.most_common())
+        grid.add_row("tried", Text(f"{tried}" + (f": {kinds}" if kinds else "")))
+        for what, used, limit in self._budget():
+            bar = Table.grid(padding=(0, 1))
+            bar.add_row(ProgressBar(total=limit, completed=min(used, limit), width=30), Text(what))
+            grid.add_row("budget", bar)
+        return grid
+
+    def _budget(self) -> list[tuple[str, float, float]]:
+        if self._ledger is None:
+            return []
+        spent, limits = self._ledger.spent, self._ledger.limits
+        rows = []
+        for name, limit in limits.items():
+            unit = "s" if name == "seconds" else name
+            left = max(0.0, limit - spent[name])
+            rows.append((f"{left:.0f} {unit} of {limit:.0f} left", spent[name], limit))
+        return rows

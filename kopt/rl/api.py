@@ -1,0 +1,70 @@
+"""``kopt.evaluate`` and ``kopt.lint``: one question about one problem, without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kopt.rl.candidate_file import read_candidate
+from kopt.rl.loop import Observer
+from kopt.rl.problem_file import open_problem
+from kopt.rl.weakness import lint_report
+from kopt.settings import Settings
+from kopt.settings import settings as process_settings
+from kopt.store import Store
+from kopt.verifiers.evaluator import Evaluator
+from kopt.words import Candidate, Evaluation, Problem
+
+
+def evaluate(
+    problem: Problem | str | Path,
+    candidate: Candidate | str | Path,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    sandbox: str = "auto",
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+) -> Evaluation:
+    """Judge one candidate with full effort.
+
+    Args:
+        problem: a problem, or the path or shipped short name of one.
+        candidate: a candidate, or the path of its file (see :mod:`kopt.rl.candidate_file`).
+        overrides: module constants of the problem to replace, as source text.
+        sandbox: ``auto``, ``bubblewrap`` or ``none``.
+        settings: where to keep caches; the process's when not given.
+        observer: gets (kind, payload) as stages pass.
+
+    Raises:
+        UsageError: the problem or the candidate file cannot be used.
+        SandboxUnavailable: nothing can be isolated on this machine.
+    """
+    settings = settings or process_settings()
+    if not isinstance(candidate, Candidate):
+        candidate = read_candidate(candidate)
+    problem = open_problem(problem, overrides)
+    with Evaluator(problem, sandbox=sandbox, settings=settings, observer=observer) as evaluator:
+        return evaluator.evaluate(candidate)
+
+
+def lint(
+    problem: Problem | str | Path,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    sandbox: str = "auto",
+    settings: Settings | None = None,
+) -> Mapping[str, Any]:
+    """Tell which trivial answers pass a problem: the lint report as JSON values.
+
+    Raises:
+        UsageError: the problem cannot be used.
+        SandboxUnavailable: nothing can be isolated on this machine.
+    """
+    settings = settings or process_settings()
+    problem = open_problem(problem, overrides)
+    with (
+        Store(settings.database_url) as store,
+        Evaluator(problem, sandbox=sandbox, settings=settings) as evaluator,
+    ):
+        return lint_report(problem, evaluator, store)

@@ -1,0 +1,287 @@
+"""``optimize``: one problem, one strategy, one budget, from the file to the library.
+
+This module owns the order of things (load, lint, run, confirm, admit) and what happens when it is
+interrupted. What to try is the strategy's business, whether it is right the judge's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kopt.errors import UsageError
+from kopt.rl.admit import admit_winner, choose_name
+from kopt.rl.budget import EVALUATIONS, SECONDS, Ledger
+from kopt.rl.loop import Loop, Observer
+from kopt.rl.problem_file import open_problem
+from kopt.rl.result import RunResult
+from kopt.rl.strategies import STRATEGIES, make_strategy
+from kopt.rl.strategy import Effort, is_win
+from kopt.rl.weakness import refuse_weak
+from kopt.settings import Settings
+from kopt.settings import settings as process_settings
+from kopt.store import Lease, LeaseLost, RunStatus, Store
+from kopt.words import Candidate, Evaluation, Problem
+
+if TYPE_CHECKING:
+    from kopt.verifiers.evaluator import Evaluator
+
+DEFAULT_SECONDS = 120.0
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C: everything is persisted, nothing is left running, ``run`` can be resumed."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run} was interrupted; `kopt runs resume {run}` continues it")
+        self.run = run
+
+
+def optimize(
+    problem: Problem | str | Path,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    budget_seconds: float | None = DEFAULT_SECONDS,
+    budget_evaluations: int | None = None,
+    name: str | None = None,
+    strategy: str = "offline",
+    allow_weak: bool = False,
+    sandbox: str = "auto",
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+) -> RunResult:
+    """Search for a faster kernel, verify it, and admit it to the library.
+
+    Args:
+        problem: a problem, or the path or shipped short name of one.
+        overrides: module constants to replace, as source text (``{"batch_size": "16"}``).
+        budget_seconds: wall time for everything, baselines and confirmation included; None is no limit.
+        budget_evaluations: most candidates to evaluate; None is no limit.
+        name: the kernel's name in the library; the problem's own name when not given.
+        strategy: how to search; one of :data:`kopt.rl.strategies.STRATEGIES`.
+        allow_weak: work on a problem that trivial answers pass.
+        sandbox: ``auto``, ``bubblewrap`` or ``none``.
+        settings: where to keep things; the process's when not given.
+        observer: gets (kind, payload) as things happen.
+
+    Raises:
+        UsageError: the problem cannot be used, is weak, or an argument does not fit.
+        SandboxUnavailable: nothing can be isolated on this machine.
+        RunInterrupted: Ctrl-C; the run can be resumed.
+    """
+    settings = settings or process_settings()
+    if strategy not in STRATEGIES:
+        raise UsageError(f"no strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
+    budget = _budget(budget_seconds, budget_evaluations)
+    ledger = Ledger(budget)
+    problem = open_problem(problem, overrides)
+    kernel = choose_name(name, problem, settings.library)
+    with Store(settings.database_url) as store:
+        tell = _Relay(observer)
+        with _open_evaluator(problem, sandbox, settings, tell) as evaluator:
+            weak = refuse_weak(problem, evaluator, store, allow_weak=allow_weak, observer=tell)
+            run = store.create_run(
+                problem,
+                strategy=strategy,
+                budget=budget,
+                options={"name": kernel, "allow_weak": allow_weak, "sandbox": sandbox},
+            )
+            session = _Session(store, run, problem, evaluator, ledger, settings, tell)
+            return session.work(strategy, kernel, notes=weak)
+
+
+def resume(
+    run: str,
+    *,
+    budget_seconds: float | None = None,
+    budget_evaluations: int | None = None,
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+) -> RunResult:
+    """Continue a run that was interrupted, killed or has failed; nothing is evaluated twice.
+
+    Args:
+        run: its id, or the beginning of it.
+        budget_seconds: a new budget for the whole run; it also lets a finished run go on.
+        budget_evaluations: likewise.
+        settings: where things are kept; the process's when not given.
+        observer: gets (kind, payload) as things happen.
+
+    Raises:
+        UsageError: there is no such run, it is being worked on, or it is finished and no new budget is given.
+        RunInterrupted: Ctrl-C; the run can be resumed again.
+    """
+    settings = settings or process_settings()
+    tell = _Relay(observer)
+    with Store(settings.database_url) as store:
+        record = store.run(run)
+        more = budget_seconds is not None or budget_evaluations is not None
+        if not record.status.resumable and record.status is not RunStatus.RUNNING and not more:
+            raise UsageError(
+                f"run {record.id} is {record.status}; to go on, give it a larger budget: "
+                f"`kopt runs resume {record.id} --budget-seconds N`"
+            )
+        budget = dict(record.budget)
+        given = _budget(budget_seconds, budget_evaluations)
+        budget.update({name: limit for name, limit in given.items() if limit is not None})
+        problem = store.problem(record.problem_digest)
+        store.lease(record.id).close()  # is anyone at it? Better asked before a sandbox is started
+        ledger = Ledger(budget, spent=record.spent)
+        with _open_evaluator(problem, str(record.options["sandbox"]), settings, tell) as evaluator:
+            session = _Session(store, record.id, problem, evaluator, ledger, settings, tell)
+            return session.work(record.strategy, str(record.options["name"]), budget=budget if more else None)
+
+
+def _budget(seconds: float | None, evaluations: int | None) -> dict[str, float | None]:
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"a budget of {seconds:g} seconds buys nothing; give a positive number")
+    if evaluations is not None and evaluations < 1:
+        raise UsageError(f"a budget of {evaluations} evaluations buys nothing; give at least 1")
+    return {SECONDS: seconds, EVALUATIONS: evaluations}
+
+
+class _Relay:
+    """Hands what happens to the observer, and the judge's stages to the store as well."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        self._observer = observer
+        self._store: tuple[Store, Lease] | None = None
+
+    def persist(self, store: Store, lease: Lease) -> None:
+        """From here on stages belong to a run."""
+        self._store = (store, lease)
+
+    def __call__(self, kind: str, payload: Mapping[str, Any]) -> None:
+        if self._observer is not None:
+            self._observer(kind, payload)
+        if kind == "stage" and self._store is not None:
+            store, lease = self._store
+            store.append(lease, "candidate.stage", payload)
+
+
+@contextlib.contextmanager
+def _open_evaluator(
+    problem: Problem, sandbox: str, settings: Settings, observer: Observer
+) -> Iterator[Evaluator]:
+    from kopt.verifiers.evaluator import Evaluator
+
+    observer("opening", {"problem": problem.name, "digest": problem.digest})
+    with Evaluator(problem, sandbox=sandbox, settings=settings, observer=observer) as evaluator:
+        yield evaluator
+
+
+@dataclasses.dataclass
+class _Session:
+    """One process working on one run."""
+
+    store: Store
+    run: str
+    problem: Problem
+    evaluator: Evaluator
+    ledger: Ledger
+    settings: Settings
+    observe: _Relay
+
+    def work(
+        self,
+        strategy: str,
+        kernel: str,
+        *,
+        notes: tuple[str, ...] = (),
+        budget: Mapping[str, float | None] | None = None,
+    ) -> RunResult:
+        """Run the loop to its end and admit the winner."""
+        with self.store.lease(self.run) as lease:
+            if budget is not None:
+                self.store.set_budget(lease, budget)
+            self.store.set_status(lease, RunStatus.RUNNING, spent=self.ledger.spent)
+            self.observe("run", {"run": self.run, "strategy": strategy, "ledger": self.ledger})
+            policy = make_strategy(strategy, self.problem, self.evaluator, self.ledger)
+            loop = Loop(
+                store=self.store,
+                lease=lease,
+                judge=self._judge,
+                strategy=policy,
+                ledger=self.ledger,
+                observer=self.observe,
+            )
+            self.observe.persist(self.store, lease)
+            try:
+                ended = loop.run()
+                best, admitted = loop.best, None
+                won = best is not None and is_win(best)
+                if best is not None and won:
+                    admitted = self._admit(best, kernel)
+            except KeyboardInterrupt:
+                best = loop.best
+                self.store.set_status(
+                    lease,
+                    RunStatus.INTERRUPTED,
+                    reason="interrupted",
+                    best=best.candidate if best else None,
+                    spent=self.ledger.spent,
+                )
+                raise RunInterrupted(self.run) from None
+            except LeaseLost:
+                raise
+            except Exception as error:
+                line = (str(error) or type(error).__name__).splitlines()[0]
+                self.store.set_status(lease, RunStatus.FAILED, reason=line, spent=self.ledger.spent)
+                raise
+            remarks = (*notes, *policy.explain())
+            reason = _summary(loop, ended, best, won, remarks)
+            self.store.set_status(
+                lease,
+                RunStatus.FINISHED,
+                reason=reason,
+                best=best.candidate if best else None,
+                kernel=admitted,
+                spent=self.ledger.spent,
+            )
+        evaluations = tuple(self.store.evaluations(self.run))
+        return RunResult(
+            run=self.run,
+            problem=self.problem,
+            best=best,
+            won=won,
+            kernel=admitted,
+            reason=reason,
+            notes=remarks,
+            evaluated=len({stored.candidate for stored in evaluations}),
+            seconds=self.ledger.spent[SECONDS],
+            evaluations=evaluations,
+        )
+
+    def _judge(self, candidate: Candidate, effort: Effort, incumbent: Evaluation | None) -> Evaluation:
+        from kopt.verifiers.evaluator import Effort as JudgeEffort
+
+        return self.evaluator.evaluate(candidate, effort=JudgeEffort(effort), incumbent=incumbent)
+
+    def _admit(self, best: Evaluation, kernel: str) -> str:
+        candidate = self.store.candidate(self.run, best.candidate)
+        entry = admit_winner(
+            kernel,
+            problem=self.problem,
+            candidate=candidate,
+            evaluation=best,
+            specs=self.evaluator.specs,
+            artifact=self.evaluator.artifact(candidate),
+            library=self.settings.library,
+            run=self.run,
+        )
+        return entry.name
+
+
+def _summary(loop: Loop, ended: str, best: Evaluation | None, won: bool, remarks: tuple[str, ...]) -> str:
+    """Why the run ended as it did, in one line."""
+    if won:
+        return f"verified a faster kernel; {ended}"
+    if not loop.made:
+        why = remarks[-1] if remarks else ended
+        return f"nothing to try: {why}"
+    if best is not None:
+        return f"no candidate beats the better baseline with certainty; {ended}"
+    return f"no candidate was confirmed correct and faster; {ended}"
