@@ -4,8 +4,8 @@ Owns processes, memory shared with them, and builds. Knows nothing of verdicts: 
 bytes and times mean.
 """
 
-from kopt.sandbox.builder import Builder, BuildResult
 from kopt.sandbox.buffers import SharedBuffer
+from kopt.sandbox.builder import Builder, BuildResult
 from kopt.sandbox.errors import (
     ProtocolViolation,
     RunnerCrashed,

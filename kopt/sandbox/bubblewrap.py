@@ -54,7 +54,11 @@ def visible_roots() -> list[Path]:
 
 def cuda_root() -> Path | None:
     """The CUDA toolkit's directory, following the wrapper scripts that put nvcc on the path."""
-    for place in (os.environ.get("CUDA_HOME"), "/usr/local/cuda", *sorted(map(str, Path("/usr/local").glob("cuda-*")))):
+    for place in (
+        os.environ.get("CUDA_HOME"),
+        "/usr/local/cuda",
+        *sorted(map(str, Path("/usr/local").glob("cuda-*"))),
+    ):
         if place and Path(place, "bin", "nvcc").is_file():
             return Path(place)
     found = shutil.which("nvcc")
@@ -69,13 +73,20 @@ def _system() -> list[str]:
             words += ["--symlink", str(path.readlink()), name]
         elif path.is_dir():
             words += ["--ro-bind", name, name]
-    for name in (*_ETC, "/sys/devices/system/cpu"):
+    # torch reads the processor's layout, glibc whether huge pages may be asked for.
+    for name in (*_ETC, "/sys/devices/system/cpu", "/sys/kernel/mm/transparent_hugepage"):
         words += ["--ro-bind-try", name, name]
     return words
 
 
 def command(
-    binary: str, *, headers: Path, python: list[str], environment: dict[str, str], memory_bytes: int, nested: bool
+    binary: str,
+    *,
+    headers: Path,
+    python: list[str],
+    environment: dict[str, str],
+    memory_bytes: int,
+    nested: bool,
 ) -> list[str]:
     """The whole command. ``nested``: let bubblewrap forbid further user namespaces as well."""
     words = [binary, "--unshare-all", "--unshare-user", *(["--disable-userns"] if nested else [])]

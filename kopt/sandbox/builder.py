@@ -125,13 +125,13 @@ class Builder:
             report=record["report"],
         )
 
-    def _build(self, candidate: Candidate, spec: dict[str, Any] | None) -> tuple[dict[str, Any], bytes | None, bool]:
+    def _build(
+        self, candidate: Candidate, spec: dict[str, Any] | None
+    ) -> tuple[dict[str, Any], bytes | None, bool]:
         """Run the toolchain. The last item says whether the outcome would be the same next time."""
         record: dict[str, Any] = {"ok": False, "log": "", "first_error": None, "report": {}}
         if candidate.language is Language.CPP:
-            self._warm("cpp", "kopt_prelude.h.gch")
-        elif candidate.language is Language.TORCH and uses_extensions(candidate):
-            self._warm("extension", "torch/extension.h.gch")
+            self._warm("kopt_prelude.h.gch")
         body = {
             "language": candidate.language.value,
             "sources": dict(candidate.sources),
@@ -145,7 +145,7 @@ class Builder:
         try:
             reply, artifact = self._inside("build", body)
         except RunnerRaised as error:
-            return record | {"first_error": str(error)[:2000], "log": error.trace[-_LOG:]}, None, True
+            return record | {"first_error": error.message[:2000], "log": error.trace[-_LOG:]}, None, True
         except RunnerTimedOut:
             message = f"the build took longer than {self._seconds:g} s"
             return record | {"first_error": message}, None, False
@@ -182,23 +182,25 @@ class Builder:
         finally:
             os.close(output)
 
-    def _warm(self, kind: str, name: str) -> None:
-        """Have a header compiled ahead, once per machine; without it builds are slower, nothing else."""
+    def _warm(self, name: str) -> None:
+        """Have the prelude compiled ahead, once per machine; without it builds are slower, nothing else."""
         target = self.headers / name
         if target.exists() or not self.compiler.startswith(("g++", "c++")):
             return
-        with self.cache.lock(f"headers-{kind}"):
+        with self.cache.lock("headers"):
             if target.exists():
                 return
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                reply, data = self._inside("headers", {"kind": kind, "compiler": compiler_name()})
+                reply, data = self._inside("headers", {"compiler": compiler_name()})
             except RunnerError:
                 data, reply = None, {}
             for file, text in (reply.get("files") or {}).items():
                 (self.headers / str(file).replace("..", "")).write_text(str(text))
             draft = target.with_name(f".{target.name}.draft")
-            draft.write_bytes(data or b"")  # empty: it did not work, the compiler skips it, nobody tries again
+            draft.write_bytes(
+                data or b""
+            )  # empty: it did not work, the compiler skips it, nobody tries again
             draft.rename(target)
 
 

@@ -31,7 +31,7 @@ def _candidates(base: Path, own: str) -> list[Path]:
     path = Path(own.lstrip("/"))
     while True:
         places.append(base / path)
-        if path == Path("."):
+        if path == Path():
             return places
         path = path.parent
 

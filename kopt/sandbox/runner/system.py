@@ -30,7 +30,9 @@ def unshare(flags: int) -> None:
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """mount(2)."""
-    result = _libc.mount(source.encode(), target.encode(), kind.encode() if kind else None, flags, data.encode() or None)
+    result = _libc.mount(
+        source.encode(), target.encode(), kind.encode() if kind else None, flags, data.encode() or None
+    )
     _check(result, f"mount on {target}")
 
 
@@ -44,7 +46,11 @@ class _CapHeader(ctypes.Structure):
 
 
 class _CapData(ctypes.Structure):
-    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
 
 
 def drop_capabilities() -> None:

@@ -11,8 +11,12 @@ from typing import Any
 
 from ..loop import BadRequest
 
-_ERROR = re.compile(r"^(?P<file>[^\s:][^:\n]*)[:(](?P<line>\d+)[:)](?:\d+:)?\s*(?:fatal )?error\s*:?\s*(?P<message>.*)$", re.M)
-_OTHER = re.compile(r"^(?:.*?: )?(?:fatal error|error|undefined reference)\b.*$|^.*undefined reference to .*$", re.M)
+_ERROR = re.compile(
+    r"^(?P<file>[^\s:][^:\n]*)[:(](?P<line>\d+)[:)](?:\d+:)?\s*(?:fatal )?error\s*:?\s*(?P<message>.*)$", re.M
+)
+_OTHER = re.compile(
+    r"^(?:.*?: )?(?:fatal error|error|undefined reference)\b.*$|^.*undefined reference to .*$", re.M
+)
 
 
 @dataclasses.dataclass
@@ -36,7 +40,7 @@ def first_error(log: str, directory: str) -> str | None:
     return other.group(0).strip()[:500] if other else None
 
 
-def run(command: Sequence[str], directory: str, *, seconds: float, environment: dict[str, str] | None = None) -> tuple[int, str]:
+def run(command: Sequence[str], directory: str, *, seconds: float) -> tuple[int, str]:
     """Run a tool; its exit status and the beginning of what it printed."""
     path = os.path.join(directory, ".log")  # noqa: PTH118
     with open(path, "wb") as log:  # noqa: PTH123
@@ -48,14 +52,16 @@ def run(command: Sequence[str], directory: str, *, seconds: float, environment: 
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 timeout=seconds,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "LC_ALL": "C"},
                 check=False,
             )
             status = done.returncode
         except subprocess.TimeoutExpired:
             raise BadRequest(f"{command[0]} took longer than {seconds:g} s", kind="build") from None
         except FileNotFoundError:
-            raise BadRequest(f"{command[0]} is not installed; `kopt doctor` tells more", kind="build") from None
+            raise BadRequest(
+                f"{command[0]} is not installed; `kopt doctor` tells more", kind="build"
+            ) from None
     with open(path, "rb") as log:  # noqa: PTH123
         return status, log.read(64_000).decode("utf-8", "replace")
 
