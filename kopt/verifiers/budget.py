@@ -1,0 +1,152 @@
+r"""How wrong an output may be: a stated multiple of the reference's own error.
+
+Let :math:`t` be the truth (the reference in float64), :math:`r` the reference at the problem's precision and
+:math:`e = |r - t|`. An element's own :math:`e` may be zero by luck, so errors are pooled with those of truths of
+like magnitude: :math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements
+whose truth lies within a factor two of :math:`t` (the window widens until it holds 256 elements). With unit
+roundoff :math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the inputs per output
+and the multiple :math:`M`, a candidate's output :math:`c` passes when
+
+.. math::
+    f(t) &= u\,|t|\,(1 + \tfrac14\log_2 n) \\
+    |c - t| &\le b(t) = M \max(s(t), f(t)) + 2u\,|t| + \tau
+        && \text{for every element} \\
+    \operatorname{rms}(|c - t| / b) &\le \rho = \operatorname{rms}(M \max(e', f) / b)
+        && \text{over every block of 4096}
+
+where :math:`e'` is :math:`e` in blocks of at least 256 elements and :math:`\max(e, \sigma)` in smaller ones. The
+first line is about single elements, the second catches a small systematic loss of precision, four to five times
+sharper. The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n` terms, which
+the reference's own few outputs cannot show. In a float64 problem truth and reference agree, so :math:`u` times
+the tensor's rms takes the place of :math:`s` and :math:`\sigma`.
+
+Integer and bool outputs must be equal, save for as many elements as ``M`` times those in which the reference
+itself differs from the truth (ties of an arg-max). With ``rtol`` and ``atol`` the budget is ``atol + rtol |t|``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from kopt.verifiers.dtypes import KINDS, Array
+from kopt.verifiers.parallel import spans, spread
+from kopt.words import TolerancePolicy
+
+POOL = 256
+BLOCK = 4096
+_CODES = 1020  # an error's float32 exponent (0 to 254) and two bits of its mantissa
+_LARGEST = float(np.finfo(np.float32).max)
+Floats = npt.NDArray[np.floating]
+
+
+def growth(inputs: int, outputs: int) -> float:
+    """The factor ``1 + log2(n) / 4`` that admits another order of summation; ``n`` is inputs per output."""
+    return 1.0 + math.log2(max(1.0, inputs / max(1, outputs))) / 4.0
+
+
+def exponents(values: Array) -> npt.NDArray[np.int64]:
+    """The biased float32 exponent of each value, 0 to 255."""
+    bits = values.astype(np.float32, copy=False).view(np.uint32)
+    return ((bits >> 23) & 0xFF).astype(np.int64)
+
+
+def _upper(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The largest value each error code stands for; code 0 means exactly zero."""
+    edges = (np.minimum(codes + 1, _CODES) << 21).astype(np.uint32).view(np.float32).astype(np.float64)
+    return np.where(codes == 0, 0.0, np.nan_to_num(edges, nan=_LARGEST, posinf=_LARGEST))
+
+
+class ErrorModel:
+    """The reference's own error as a function of the truth's magnitude, pooled over all that was added."""
+
+    def __init__(self, dtype: str, policy: TolerancePolicy, growth: float = 1.0) -> None:
+        self.kind = KINDS[dtype]
+        self.policy = policy
+        self.growth = growth
+        self.elements = 0
+        self.differing = 0
+        self._squares = 0.0
+        self._counts = np.zeros((256, _CODES), np.int64)
+        self._scales: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
+
+    def add(self, truth: Array, got: Array) -> None:
+        """Learn from the reference's output ``got`` (widened) and the truth, both flat."""
+        self._scales = None
+        self.elements += truth.size
+        if not self.kind.floating:
+            self.differing += int(np.count_nonzero(truth != got))
+            return
+
+        def part(start: int, stop: int) -> tuple[npt.NDArray[np.int64], float]:
+            t = truth[start:stop].astype(np.float64, copy=False)
+            with np.errstate(invalid="ignore", over="ignore"):
+                error = np.abs(got[start:stop].astype(np.float64, copy=False) - t).astype(np.float32)
+                keep = np.isfinite(t) & np.isfinite(error)
+                small = np.where(keep, t, 0.0).astype(np.float32)
+            code = (np.where(keep, error, 0).view(np.uint32) >> 21).astype(np.int64)
+            key = (exponents(small) * _CODES + code)[keep]
+            finite = small[keep].astype(np.float64)
+            with np.errstate(over="ignore"):
+                squares = float(np.dot(finite, finite))
+            return np.bincount(key, minlength=256 * _CODES), squares
+
+        for counts, squares in spread(part, spans(truth.size, 1 << 18)):
+            self._counts += counts.reshape(256, _CODES)
+            self._squares += squares
+
+    @property
+    def scales(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The largest and the rms error for each of the 256 exponents of a truth."""
+        if self._scales is None:
+            self._scales = self._pool()
+        return self._scales
+
+    def _pool(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        upper = _upper(np.arange(_CODES))
+        number = self._counts.sum(axis=1)
+        largest = np.where(self._counts > 0, upper, 0.0).max(axis=1)
+        with np.errstate(over="ignore"):
+            squares = self._counts @ np.square(upper)
+        worst = np.zeros(256)
+        rms = np.zeros(256)
+        total = int(number.sum())
+        for k in range(256):
+            reach = 1
+            while reach < 256 and number[max(0, k - reach) : k + reach + 1].sum() < min(POOL, total):
+                reach += 1
+            window = slice(max(0, k - reach), k + reach + 1)
+            worst[k] = largest[window].max()
+            rms[k] = math.sqrt(min(_LARGEST, squares[window].sum() / max(1, number[window].sum())))
+        if self.kind.storage == "f8":
+            typical = self.kind.roundoff * math.sqrt(self._squares / max(1, total))
+            worst = np.maximum(worst, typical)
+            rms = np.maximum(rms, typical)
+        return worst, rms
+
+    def floor(self, truth: Floats) -> Floats:
+        """``f(t)``: what rounding alone allows."""
+        return np.abs(truth) * (self.kind.roundoff * self.growth)
+
+    def budget(self, truth: Floats, multiple: float | None = None) -> Floats:
+        """``b(t)`` for finite truths, in float64."""
+        policy = self.policy
+        if policy.rtol is not None or policy.atol is not None:
+            return (policy.atol or 0.0) + (policy.rtol or 0.0) * np.abs(truth) + self.kind.tiny
+        scale = self.scales[0][exponents(truth)]
+        times = policy.multiple if multiple is None else multiple
+        bound = times * np.maximum(scale, self.floor(truth)) + 2 * self.kind.roundoff * np.abs(truth)
+        return np.minimum(bound + self.kind.tiny, _LARGEST)
+
+    def typical(self, truth: Floats, error: Floats) -> Floats:
+        """``M max(e', f)`` of one block: what the second criterion compares with."""
+        own = error if truth.size >= POOL else np.maximum(error, self.scales[1][exponents(truth)])
+        return self.policy.multiple * np.maximum(own, self.floor(truth))
+
+    def allowed(self, elements: int) -> int:
+        """How many elements of a discrete output may differ from the truth."""
+        if not self.differing:
+            return 0
+        return math.ceil(self.policy.multiple * self.differing * elements / self.elements)

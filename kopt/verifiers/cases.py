@@ -1,0 +1,197 @@
+"""Verify cases: inputs, truth and budgets, computed once for a problem and used against every candidate.
+
+A case costs the reference one float64 run and the judge one second per 64 MB, so their number is bounded by bytes.
+What is drawn here is secret: seeds come from the system's generator and never leave the judge.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kopt.errors import ProblemError
+from kopt.verifiers.budget import ErrorModel, growth
+from kopt.verifiers.compare import Expected, Finding
+from kopt.verifiers.dtypes import KINDS, Array, widen
+from kopt.verifiers.layout import Bytes
+from kopt.verifiers.reference import Reference
+from kopt.words import TolerancePolicy, WorkloadSpec
+
+DECLARED = "declared"
+_CASE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs as bytes and, for every output, what is expected."""
+
+    distribution: str
+    inputs: tuple[Bytes, ...]
+    expected: tuple[Expected, ...]
+
+    def check(self, outputs: Sequence[Array]) -> tuple[int, Finding]:
+        """Compare all outputs: the first that fails, or else the worst."""
+        worst: tuple[int, Finding] | None = None
+        for number, (expected, stored) in enumerate(zip(self.expected, outputs, strict=True)):
+            finding = expected.check(stored)
+            if not finding.passed:
+                return number, finding
+            if worst is None or finding.ratio > worst[1].ratio:
+                worst = number, finding
+        assert worst is not None
+        return worst
+
+
+@dataclass(frozen=True)
+class Cases:
+    """All cases of one workload, the models of the reference's error, and what was left out and why."""
+
+    cases: tuple[Case, ...]
+    models: tuple[ErrorModel, ...]
+    dropped: dict[str, str]
+    mutates_inputs: bool
+
+
+@dataclass
+class _Raw:
+    distribution: str
+    inputs: tuple[Bytes, ...]
+    reference: tuple[Array, ...]
+    truth: tuple[Array, ...]
+
+
+def draw_seed() -> int:
+    """A secret seed that torch accepts."""
+    return secrets.randbits(62)
+
+
+def build(
+    reference: Reference, spec: WorkloadSpec, policy: TolerancePolicy, *, hidden: int = 99, declared: int = 2
+) -> Cases:
+    """Make the cases of the selected workload, with ``hidden`` distributions at most.
+
+    Raises:
+        ProblemError: the reference is not deterministic, or not finite on its own declared inputs.
+    """
+    return _Builder(reference, spec, policy).build(hidden, declared)
+
+
+class _Builder:
+    def __init__(self, reference: Reference, spec: WorkloadSpec, policy: TolerancePolicy) -> None:
+        assert reference.ring is not None
+        self.reference, self.spec, self.policy, self.ring = reference, spec, policy, reference.ring
+        self.path = reference.problem.path or reference.problem.name
+        self.mutates = False
+        self.dropped: dict[str, str] = {}
+
+    def build(self, hidden: int, declared: int) -> Cases:
+        truth = self.reference.attach_truth(self.spec)
+        try:
+            raws = [self._draw(DECLARED, truth.outputs_of) for _ in range(declared)]
+            self._deterministic(raws[-1])
+            models = tuple(self._model([r for r in raws if r], number) for number in range(len(self.spec.outputs)))
+            cases = [self._case(raw, models) for raw in raws if raw]
+            raws.clear()
+            for name in self._names(hidden):
+                raw = self._draw(name, truth.outputs_of)
+                if raw is not None:
+                    own = tuple(self._model([raw], number) for number in range(len(self.spec.outputs)))
+                    cases.append(self._case(raw, own))
+        finally:
+            truth.close()
+        return Cases(tuple(cases), models, self.dropped, self.mutates)
+
+    def _names(self, hidden: int) -> list[str]:
+        found = self.reference.ask("distributions").get("names") or []
+        names = [str(name) for name in found if name != DECLARED] if isinstance(found, list) else []
+        random.SystemRandom().shuffle(names)
+        per_case = sum(p.nbytes * (1 if p.role == "input" else 3) for p in self.ring.layout.places)
+        most = min(hidden, max(2, _CASE_BYTES // max(1, per_case) - 2))
+        for name in names[most:]:
+            self.dropped[name] = "left out: the cases would take too much memory"
+        return names[:most]
+
+    def _draw(self, name: str, outputs_of_truth: Callable[[int], tuple[Array, ...]]) -> _Raw | None:
+        try:
+            skipped = self.reference.generate([0], [draw_seed()], name)
+            if skipped:
+                self.dropped[name] = skipped
+                return None
+            inputs = self.ring.inputs_of(0)
+            self.reference.ask("truth", {"slots": [0]})
+            self._run()
+        except ProblemError as error:
+            if name == DECLARED or not self.reference.runner.alive:
+                raise
+            self.dropped[name] = str(error)[:200]
+            return None
+        if not self.ring.inputs_equal(0, inputs):
+            self.mutates = True
+            self.ring.put_inputs(0, inputs)
+        got = tuple(a.copy() for a in self.ring.outputs_of(0))
+        truth = tuple(a.copy() for a in outputs_of_truth(0))
+        raw = _Raw(name, inputs, got, truth)
+        return raw if self._finite(raw) else None
+
+    def _run(self) -> None:
+        self.reference.round(0, 1)
+        self.reference.flush([0])
+
+    def _finite(self, raw: _Raw) -> bool:
+        for spec, stored in zip(self.spec.outputs, raw.reference, strict=True):
+            if not KINDS[spec.dtype].floating:
+                continue
+            values = widen(stored, spec.dtype)
+            with np.errstate(invalid="ignore", over="ignore"):
+                total = float(values.sum(dtype=np.float64))
+            if math.isfinite(total):
+                continue
+            if raw.distribution != DECLARED:
+                self.dropped[raw.distribution] = "the reference is not finite on it"
+                return False
+            if np.isnan(values).any():
+                raise ProblemError(
+                    f"the reference's {spec.name} contains NaN on its own inputs: change the inputs or guard the "
+                    "computation",
+                    path=self.path,
+                )
+        return True
+
+    def _deterministic(self, raw: _Raw | None) -> None:
+        """Run once more on the same inputs; anything beyond rounding is refused."""
+        assert raw is not None
+        self._run()
+        if self.mutates:
+            self.ring.put_inputs(0, raw.inputs)
+        for spec, first, again in zip(self.spec.outputs, raw.reference, self.ring.outputs_of(0), strict=True):
+            if np.array_equal(first.view(f"u{first.itemsize}"), again.view(f"u{first.itemsize}")):
+                continue
+            model = self._model([raw], self.spec.outputs.index(spec))
+            truth = widen(first, spec.dtype).astype(np.float64) if KINDS[spec.dtype].floating else first
+            finding = Expected.of(model, spec.dtype, truth, first).check(again)
+            if not finding.passed:
+                raise ProblemError(
+                    f"the reference's {spec.name} differs between two calls on the same inputs ({finding.count} of "
+                    f"{finding.total} elements): remove or seed what is random in it, dropout for one",
+                    path=self.path,
+                )
+
+    def _model(self, raws: Sequence[_Raw], number: int) -> ErrorModel:
+        spec = self.spec.outputs[number]
+        inputs = sum(math.prod(t.shape) for t in (*self.spec.tensors, *self.spec.state))
+        model = ErrorModel(spec.dtype, self.policy, growth(inputs, math.prod(spec.shape)))
+        for raw in raws:
+            model.add(raw.truth[number], widen(raw.reference[number], spec.dtype))
+        return model
+
+    def _case(self, raw: _Raw, models: Sequence[ErrorModel]) -> Case:
+        expected = tuple(
+            Expected.of(model, spec.dtype, truth, got)
+            for model, spec, truth, got in zip(models, self.spec.outputs, raw.truth, raw.reference, strict=True)
+        )
+        return Case(raw.distribution, raw.inputs, expected)

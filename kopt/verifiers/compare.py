@@ -1,0 +1,179 @@
+"""Compare an output with what is expected, in one pass, without believing anything about it.
+
+``Expected`` is prepared once per verify case and used for every candidate. ``check`` reads the candidate's bytes
+once; see :mod:`kopt.verifiers.budget` for the formula.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kopt.verifiers.budget import BLOCK, ErrorModel
+from kopt.verifiers.dtypes import Array, widen
+from kopt.verifiers.parallel import spans, spread
+
+_CHUNK = 8 * BLOCK
+
+
+def _number(value: np.floating) -> float:
+    """NaN compares false with everything, so it counts as infinitely wrong."""
+    return math.inf if np.isnan(value) else float(value)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a comparison found. ``ratio`` is the worst error over its budget, ``rms`` the same over a block."""
+
+    passed: bool
+    position: int
+    expected: float
+    got: float
+    budget: float
+    count: int
+    total: int
+    ratio: float
+    rms: float
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One output of one case: truth and budgets, flat, in the output's memory order."""
+
+    dtype: str
+    truth: Array
+    budget: Array | None
+    blocks: npt.NDArray[np.float64] | None
+    special: npt.NDArray[np.bool_] | None
+    allowed: int = 0
+
+    @classmethod
+    def of(cls, model: ErrorModel, dtype: str, truth: Array, reference: Array) -> Expected:
+        """Prepare from the float64 truth and the reference's own (stored) output."""
+        if not model.kind.floating:
+            return cls(dtype, truth.copy(), None, None, None, model.allowed(truth.size))
+        keep = np.float64 if dtype == "float64" else np.float32
+        kept = np.empty(truth.size, keep)
+        budget = np.empty(truth.size, keep)
+        fixed = model.policy.rtol is not None or model.policy.atol is not None
+        blocks = np.empty(-(-truth.size // BLOCK))
+        special = np.zeros(truth.size, np.bool_)
+
+        def part(start: int, stop: int) -> None:
+            own = widen(reference[start:stop], dtype).astype(np.float64)
+            t = truth[start:stop].astype(np.float64)
+            with np.errstate(over="ignore"):
+                odd = ~np.isfinite(own) | ~np.isfinite(t.astype(keep))
+            special[start:stop] = odd
+            finite = np.where(odd, 0.0, t)
+            bound = model.budget(finite)
+            budget[start:stop] = bound
+            kept[start:stop] = np.where(odd, own, t) if odd.any() else t
+            error = np.where(odd, 0.0, np.abs(np.where(odd, 0.0, own) - finite))
+            for first, last in spans(stop - start, BLOCK):
+                share = model.typical(finite[first:last], error[first:last]) / bound[first:last]
+                blocks[(start + first) // BLOCK] = math.inf if fixed else math.sqrt(np.mean(np.square(share)))
+
+        list(spread(part, spans(truth.size, _CHUNK)))
+        return cls(dtype, kept, budget, blocks, special if special.any() else None)
+
+    def check(self, stored: Array) -> Finding:
+        """Judge a whole output, given as stored elements in the same order."""
+        if stored.size != self.truth.size:
+            return Finding(False, 0, 0.0, 0.0, 0.0, stored.size, self.truth.size, math.inf, math.inf, "size")
+        if self.budget is None or self.blocks is None:
+            return self._check_discrete(stored)
+        budget, blocks = self.budget, self.blocks
+
+        def part(start: int, stop: int) -> tuple[float, int, int, float, int]:
+            ratio = self._ratio(stored[start:stop], slice(start, stop), budget[start:stop])
+            at = int(ratio.argmax())  # numpy puts NaN first, as wanted
+            worst = _number(ratio[at])
+            bad = 0 if worst <= 1.0 else int(ratio.size - np.count_nonzero(ratio <= 1.0))
+            whole = ratio.size // BLOCK * BLOCK
+            grid = ratio[:whole].reshape(-1, BLOCK)
+            means = np.einsum("ij,ij->i", grid, grid) / BLOCK
+            if whole < ratio.size:
+                tail = ratio[whole:]
+                means = np.append(means, np.dot(tail, tail) / tail.size)
+            limit = blocks[start // BLOCK : start // BLOCK + means.size]
+            rms = np.sqrt(means) / np.maximum(limit, 1e-30)
+            block = int(rms.argmax())
+            return worst, start + at, bad, _number(rms[block]), start // BLOCK + block
+
+        worst, position, count = -1.0, 0, 0
+        rms, block = 0.0, 0
+        for high, at, bad, high_rms, at_block in spread(part, spans(stored.size, _CHUNK)):
+            count += bad
+            if high > worst:
+                worst, position = high, at
+            if high_rms > rms:
+                rms, block = high_rms, at_block
+        if worst <= 1.0 < rms:
+            return self._block_finding(stored, block, worst, rms)
+        return self._finding(stored, position, count, worst, rms, "" if worst <= 1.0 else "element")
+
+    def _ratio(self, stored: Array, where: slice, budget: Array) -> npt.NDArray[np.floating]:
+        got = widen(stored, self.dtype)
+        truth = self.truth[where]
+        if self.special is not None:
+            odd = self.special[where]
+            same = np.where(np.isnan(truth), np.isnan(got), got == truth)
+            truth = np.where(odd, 0, truth)
+            got = np.where(odd, np.where(same, 0, np.nan), got).astype(truth.dtype)
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = np.subtract(got, truth)
+            np.abs(ratio, out=ratio)
+            np.divide(ratio, budget, out=ratio)
+        return ratio  # type: ignore[no-any-return]
+
+    def _finding(self, stored: Array, at: int, count: int, worst: float, rms: float, why: str) -> Finding:
+        budget = float(self.budget[at]) if self.budget is not None and self.budget.size else 0.0
+        got = float(widen(stored[at : at + 1], self.dtype)[0]) if stored.size else 0.0
+        expected = float(self.truth[at]) if stored.size else 0.0
+        return Finding(not why, at, expected, got, budget, count, stored.size, max(worst, 0.0), rms, why)
+
+    def _block_finding(self, stored: Array, block: int, worst: float, rms: float) -> Finding:
+        where = slice(block * BLOCK, min(stored.size, (block + 1) * BLOCK))
+        assert self.budget is not None
+        ratio = self._ratio(stored[where], where, self.budget[where])
+        at = where.start + int(ratio.argmax())
+        return self._finding(stored, at, ratio.size, worst, rms, "rms")
+
+    def _check_discrete(self, stored: Array) -> Finding:
+        differing = np.flatnonzero(stored != self.truth)
+        count = int(differing.size)
+        at = int(differing[0]) if count else 0
+        ratio = 0.0 if not count else (count / self.allowed if self.allowed else math.inf)
+        return self._finding(stored, at, count, ratio, 0.0, "" if count <= self.allowed else "element")
+
+
+def check_sample(model: ErrorModel, dtype: str, stored: Array, reference: Array) -> Finding:
+    """Judge a sample against the reference's own output on the same input, where no truth is known.
+
+    Both may err by their budgets, so the bound is ``(M + 1)`` instead of ``M`` times the pooled error.
+    """
+    if not model.kind.floating:
+        differing = np.flatnonzero(stored != reference)
+        count = int(differing.size)
+        at = int(differing[0]) if count else 0
+        few = 2 + 2 * model.allowed(stored.size) if model.differing else 0
+        expected, got = (float(reference[at]), float(stored[at])) if stored.size else (0.0, 0.0)
+        return Finding(count <= few, at, expected, got, 0.0, count, stored.size, count / max(1, few), 0.0)
+    mine = widen(stored, dtype).astype(np.float64)
+    other = widen(reference, dtype).astype(np.float64)
+    odd = ~np.isfinite(other)
+    finite = np.where(odd, 0.0, other)
+    bound = model.budget(finite, model.policy.multiple + 1.0)
+    same = np.where(np.isnan(other), np.isnan(mine), mine == other)
+    with np.errstate(invalid="ignore", over="ignore"):
+        ratio = np.where(odd, np.where(same, 0.0, np.nan), np.abs(mine - finite) / bound)
+    at = int(ratio.argmax()) if ratio.size else 0
+    count = int(ratio.size - np.count_nonzero(ratio <= 1.0))
+    worst = _number(ratio[at]) if ratio.size else 0.0
+    got, expected, limit = (float(mine[at]), float(other[at]), float(bound[at])) if ratio.size else (0.0,) * 3
+    return Finding(count == 0, at, expected, got, limit, count, ratio.size, worst, 0.0, "element" if count else "")

@@ -1,0 +1,170 @@
+"""A candidate on the bench: a fresh process, a borrowed ring, frozen whenever it is not being asked something.
+
+Whatever it does wrong becomes a :class:`Failure`: the verdict and one line that names the next step.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, TypeVar
+
+from kopt.sandbox import Limits, Role, Sandbox
+from kopt.sandbox.errors import ProtocolViolation, RunnerCrashed, RunnerError, RunnerRaised, RunnerTimedOut
+from kopt.verifiers.clock import Stretch
+from kopt.verifiers.workbench import Workbench
+from kopt.words import Candidate, Language, Style, Verdict, to_json
+
+Answer = TypeVar("Answer")
+_GRACE = {Language.CPP: 10.0, Language.CUDA: 10.0, Language.TRITON: 60.0, Language.TORCH: 60.0}
+
+
+class Failure(Exception):
+    """The candidate failed: what the judge decides and why, in one line."""
+
+    def __init__(self, verdict: Verdict, reason: str, **detail: Any) -> None:
+        super().__init__(reason)
+        self.verdict, self.reason, self.detail = verdict, reason, detail
+
+
+def failure_of(error: RunnerError, doing: str) -> Failure:
+    """The verdict for what a candidate's runner did."""
+    if isinstance(error, RunnerTimedOut):
+        reason = f"no answer within {error.seconds:.0f} s ({doing}): look for an endless loop or a lock"
+        return Failure(Verdict.TIMED_OUT, reason, output=error.tail[-2000:])
+    if isinstance(error, RunnerCrashed):
+        hint = "look for accesses out of bounds; build it with -fsanitize=address outside kopt"
+        if error.signal in (signals.SIGKILL, signals.SIGABRT) or "memory" in error.detail:
+            hint = "look for allocations beyond the limit and for failed assertions"
+        elif error.signal is None:
+            hint = "a kernel must return, not end the process"
+        reason = f"{error.detail} ({doing}): {hint}"
+        return Failure(Verdict.CRASHED, reason, output=error.tail[-2000:], signal=error.signal)
+    if isinstance(error, RunnerRaised):
+        line = (error.message.splitlines() or [""])[0][:300]
+        where = f" at {error.file}:{error.line}" if error.file and error.line else ""
+        if error.kind == "bad_output":
+            return Failure(Verdict.WRONG, f"{line}: return what the reference returns", trace=error.trace)
+        if error.kind == "import":
+            return Failure(Verdict.REJECTED, f"{line}{where}: mend the entry point", trace=error.trace)
+        reason = f"raises {error.type or 'an error'}: {line}{where} ({doing})"
+        return Failure(Verdict.CRASHED, reason, trace=error.trace)
+    if isinstance(error, ProtocolViolation):
+        return Failure(Verdict.TAMPERED, f"{error} ({doing}): a kernel must not talk to the judge")
+    return Failure(Verdict.TAMPERED, f"{error} ({doing}): a kernel must not outlive or evade its process")
+
+
+class Contestant:
+    """One candidate, loaded and attached to a ring of ``bench``; a context manager."""
+
+    def __init__(
+        self, sandbox: Sandbox, bench: Workbench, candidate: Candidate, artifact: bytes | None, seconds: float
+    ) -> None:
+        self.bench, self.candidate = bench, candidate
+        self.layout = bench.layout
+        self.seconds = seconds
+        self.called = False
+        self.ring = bench.borrow()
+        try:
+            self.runner = sandbox.spawn(Role.CANDIDATE, Limits(shared_bytes=2 * self.layout.size + (1 << 30)))
+        except BaseException:
+            bench.give_back(self.ring)
+            raise
+        try:
+            self._load(artifact)
+            self.freeze()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Contestant:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _load(self, artifact: bytes | None) -> None:
+        spec, candidate = self.bench.spec, self.candidate
+        body: dict[str, Any] = {
+            "language": candidate.language.value,
+            "sources": dict(candidate.sources),
+            "entry": candidate.entry,
+            "style": candidate.style.value,
+            "init": to_json(spec.init),
+            "seed": self.bench.seed,
+            "spec": to_json(spec),
+        }
+        fds = []
+        if artifact:
+            fd = os.memfd_create("artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            fds.append(fd)
+            with open(fd, "wb", closefd=False) as file:
+                file.write(artifact)
+        try:
+            self._ask("load_candidate", body, fds, "while it was loaded")
+        finally:
+            for fd in fds:
+                os.close(fd)
+        if self.bench.state is not None:
+            buffer, layout = self.bench.state
+            self._ask("state", {"layout": layout.to_json()}, [buffer.readonly_fd()], "while it took its parameters")
+        self._ask("attach", self.ring.attachment(), [self.ring.buffer.fd], "while it was attached")
+
+    def _guard(self, doing: str, action: Callable[[], Answer]) -> Answer:
+        try:
+            return action()
+        except RunnerError as error:
+            raise failure_of(error, doing) from error
+
+    def _ask(self, op: str, body: dict[str, Any], fds: list[int], doing: str) -> dict[str, Any]:
+        return self._guard(doing, lambda: self.runner.request(op, body, timeout=self.seconds, fds=fds))
+
+    def use(self, mode: str) -> None:
+        """``copy`` or ``no_copy``: what is done with returned tensors."""
+        self.runner.thaw()
+        self._ask("use", {"mode": mode}, [], "between rounds")
+        self.freeze()
+
+    def allowed(self, count: int) -> float:
+        """Seconds a round of ``count`` calls may take: far beyond the reference's, more on the first."""
+        usual = 2.0 + 50.0 * count * self.bench.call_seconds
+        if self.candidate.language is Language.TRITON:
+            return self.seconds
+        if not self.called:
+            usual += _GRACE[self.candidate.language]
+        return min(usual, self.seconds) if self.seconds > 5.0 else self.seconds
+
+    def round(self, stretch: Stretch, doing: str = "while it ran") -> float:
+        """Let it run on these slots: thaw, time, freeze. Nothing of it moves afterwards."""
+        self.runner.thaw()
+        seconds = self._guard(
+            doing, lambda: self.runner.round(stretch.start, stretch.count, timeout=self.allowed(stretch.count))
+        )
+        self.freeze()
+        self.called = self.called or stretch.count > 0
+        return seconds
+
+    def empty(self) -> float:
+        """Time a round without calls, on old contents."""
+        return self.round(Stretch(0, 0), "between rounds")
+
+    def freeze(self) -> None:
+        """Stop all its threads and processes."""
+        self._guard("while it was stopped", self.runner.freeze)
+
+    def close(self) -> None:
+        """End its processes and give its ring back."""
+        with suppress(RunnerError):
+            self.runner.kill()
+        if self.ring.rows.size:
+            self.bench.give_back(self.ring)
+
+    @property
+    def returning(self) -> bool:
+        """Whether its outputs are copied into the ring."""
+        return self.candidate.style is Style.RETURNING

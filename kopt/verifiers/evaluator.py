@@ -1,0 +1,242 @@
+"""The judge's front door: one problem, one sandbox, everything that can stay warm between candidates.
+
+The evaluator owns resources (sandbox, workbenches, baselines, peaks); :mod:`kopt.verifiers.trial` owns the stages.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from kopt.sandbox import IsolationReport, open_sandbox
+from kopt.settings import Settings, settings as default_settings
+from kopt.verifiers import statistics
+from kopt.verifiers.baselines import Baselines
+from kopt.verifiers.contestant import Contestant, Failure
+from kopt.verifiers.measure import Match, ReferenceSide, Side
+from kopt.verifiers.reference import Reference
+from kopt.verifiers import roofline as rooflines
+from kopt.verifiers.roofline import Peaks
+from kopt.verifiers.sampling import Effort, Measured, sample
+from kopt.verifiers.trial import Trial
+from kopt.verifiers.workbench import Workbench
+from kopt.words import Candidate, Evaluation, Problem, Roofline, Speedup, Workload, WorkloadSpec
+
+_SMALL = 64 << 20
+
+
+class Evaluator:
+    """Judges candidates for one problem. A context manager.
+
+    Raises on construction:
+        ProblemError: the problem cannot be judged.
+        SandboxUnavailable: nothing here can isolate.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        sandbox: str = "auto",
+        settings: Settings | None = None,
+        observer: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.problem = problem
+        self.settings = settings or default_settings()
+        self.observer = observer
+        self.sandbox = open_sandbox(sandbox, settings=self.settings)
+        self._benches: list[Workbench] = []
+        self._untimed: list[Workbench] | None = None
+        self._smoke: list[Workbench] | None = None
+        self._peaks: Peaks | None = None
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        first = Reference(self.problem, self.sandbox)
+        self.environment: dict[str, Any] = dict(self.sandbox.environment)
+        self.known = Baselines(self.problem, self.environment, self.settings)
+        self.seed = secrets.randbits(31)
+        self.workloads = first.workloads
+        public = [w for w in first.workloads if not w.held_out] or list(first.workloads)
+        reference: Reference | None = first
+        try:
+            self.timed: list[Workbench] = []
+            for workload in public:
+                taken, reference = reference, None
+                bench = self._bench(workload, reference=taken)
+                self.timed.append(bench)
+        finally:
+            if reference is not None:
+                reference.close()
+
+    def _bench(self, workload: Workload, *, reference: Reference | None = None, **options: Any) -> Workbench:
+        seed = options.pop("seed", self.seed)
+        cache = None if options else self.known.compile_cache(workload.name)
+        bench = Workbench(
+            self.problem, self.sandbox, workload, seed=seed, reference=reference, cache=cache, **options
+        )
+        self._benches.append(bench)
+        return bench
+
+    @property
+    def specs(self) -> tuple[WorkloadSpec, ...]:
+        """The workloads candidates may know of."""
+        return tuple(bench.spec for bench in self.timed)
+
+    @property
+    def report(self) -> IsolationReport:
+        """Which layers of isolation hold."""
+        return self.sandbox.report
+
+    @property
+    def untimed(self) -> list[Workbench]:
+        """Workloads that are verified only: held-out shapes, and other parameters where they are cheap."""
+        if self._untimed is None:
+            self._untimed = [self._bench(w, brief=True) for w in self.workloads if w.held_out]
+            first = self.timed[0]
+            if first.state is not None and first.state[1].size <= _SMALL and first.slot_bytes <= _SMALL:
+                self._untimed.append(self._bench(first.workload, brief=True, seed=secrets.randbits(31)))
+        return self._untimed
+
+    @property
+    def smoke(self) -> list[Workbench]:
+        """The first workload in tiny shapes, where the problem's format has them."""
+        if self._smoke is None:
+            self._smoke = []
+            if self.problem.format == "kopt":
+                bench = self._bench(self.timed[0].workload, smoke=True)
+                if bench.spec.outputs != self.timed[0].spec.outputs:
+                    self._smoke.append(bench)
+        return self._smoke
+
+    def observe(self, event: str, detail: dict[str, Any]) -> None:
+        """Tell whoever watches."""
+        if self.observer is not None:
+            self.observer(event, detail)
+
+    def invoke(self, target: str, args: Mapping[str, Any] | None = None, workload: int = 0) -> dict[str, Any]:
+        """Call one of kopt's own functions beside the reference of a timed workload."""
+        reply = self.timed[workload].eager.ask("invoke", {"target": target, "args": dict(args or {})})
+        result = reply.get("result")
+        return result if isinstance(result, dict) else {"result": result}
+
+    def expect(self, effort: Effort | None) -> None:
+        """Begin in the background what this effort will need."""
+        for bench in self.timed[:1]:
+            if effort is Effort.FULL or (effort is Effort.QUICK and not self.known.known(bench.name)):
+                bench.start_compiling()
+            elif effort is Effort.QUICK and self.known.better(bench.name) == "compile":
+                bench.start_compiling()
+
+    def contestant(self, bench: Workbench, candidate: Candidate, artifact: bytes | None) -> Contestant:
+        """Load a candidate in a fresh process on a workbench."""
+        return Contestant(self.sandbox, bench, candidate, artifact, self.settings.call_seconds)
+
+    def evaluate(
+        self,
+        candidate: Candidate,
+        *,
+        effort: Effort = Effort.FULL,
+        incumbent: Evaluation | None = None,
+        deadline: float | None = None,
+    ) -> Evaluation:
+        """Judge one candidate; never raises for what it does. ``deadline`` is in ``time.monotonic`` seconds.
+
+        Raises:
+            ProblemError: the reference cannot be judged or stopped working.
+        """
+        return Trial(self, candidate, Effort(effort), incumbent, deadline).run()
+
+    def race(self, candidate: Candidate, against: Candidate, effort: Effort = Effort.FULL) -> Speedup:
+        """How much faster ``candidate`` is than ``against``: both as candidates, paired, on the first workload.
+
+        Raises:
+            Failure: one of them cannot be built, is wrong, or works ahead.
+        """
+        bench = self.timed[0]
+        artifacts = []
+        for one in (candidate, against):
+            trial = Trial(self, one, effort, None, None)
+            trial.prepare()
+            artifacts.append(trial.artifact)
+        with (
+            self.contestant(bench, candidate, artifacts[0]) as mine,
+            self.contestant(bench, against, artifacts[1]) as other,
+        ):
+            match = Match(bench, {"candidate": mine, "against": other})
+            return sample(match, "candidate", ["against"], effort).speedup["against"]
+
+    def better(self, bench: Workbench) -> str:
+        """The faster baseline of a workload, measured now if it is not known."""
+        if not self.known.known(bench.name):
+            self._measure_baselines(bench)
+        name = self.known.better(bench.name)
+        return "eager" if name == "compile" and bench.compile() is None else name
+
+    def _measure_baselines(self, bench: Workbench) -> None:
+        assert bench.cases
+        sides: dict[str, Side] = {"eager": ReferenceSide(bench.eager)}
+        compiled = bench.compile()
+        if compiled is not None:
+            sides["compile"] = ReferenceSide(compiled)
+        match = Match(bench, sides)
+        match.warm()
+        while len(match.full["eager"]) < statistics.LEAST:
+            match.iterate()
+        self.learn(bench, {name: statistics.interval(values)[0] for name, values in match.full.items()})
+
+    def learn(self, bench: Workbench, medians: Mapping[str, float | None]) -> None:
+        """Keep the baselines' medians."""
+        notes = {"compile": bench.compile_error} if bench.compile_error else {}
+        self.known.record(bench.name, medians, notes)
+
+    def baselines(self) -> dict[str, float]:
+        """Median seconds per call of each implementation that runs here; measured once per machine."""
+        for bench in self.timed:
+            if not self.known.known(bench.name):
+                self._measure_baselines(bench)
+        return self.known.combined()
+
+    @property
+    def peaks(self) -> Peaks | None:
+        """This machine's bandwidth and arithmetic peaks, measured once and kept."""
+        if self._peaks is None:
+            self._peaks = Peaks.of(self.sandbox, self.settings, self.environment)
+        return self._peaks
+
+    def measure_peaks_again(self) -> Peaks:
+        """Measure the peaks anew and keep the higher figures."""
+        self._peaks = Peaks.again(self.sandbox, self.settings, self.environment, self._peaks)
+        return self._peaks
+
+    def roofline(self, bench: Workbench, measured: Measured) -> Roofline | None:
+        """How near the bound a measured candidate comes.
+
+        Raises:
+            Failure: ``tampered``, when it is faster than this machine allows and the reference is not.
+        """
+        return rooflines.judge(self, bench, measured)
+
+    def close(self) -> None:
+        """End every process, free all memory."""
+        for bench in self._benches:
+            bench.close()
+        self._benches.clear()
+        self.sandbox.close()
+
+
+__all__ = ["Evaluator", "Failure"]

@@ -1,0 +1,204 @@
+"""Time sides against each other: fresh contents every round, one side running, the others frozen, outputs checked.
+
+An iteration fills the slots of one stretch with inputs under secret seeds, then lets every side run on its own copy,
+in random order, each after the caches were emptied. The round a candidate is timed on is the round it is checked on.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections import deque
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from kopt.verifiers.cases import DECLARED, draw_seed
+from kopt.verifiers.clock import Agreement, Schedule, Stretch, agreement, last_level_cache
+from kopt.verifiers.compare import check_sample
+from kopt.verifiers.contestant import Contestant, Failure
+from kopt.verifiers.dtypes import KINDS, itemsize
+from kopt.verifiers.layout import Place
+from kopt.verifiers.reference import Reference
+from kopt.verifiers.ring import Ring
+from kopt.verifiers.verify import Watch, describe, mismatch
+from kopt.verifiers.workbench import Workbench
+from kopt.words import Verdict
+
+_SECRET = random.SystemRandom()
+_SAMPLE = 1 << 18
+_CHECKED_SLOTS = 4
+
+
+class Side(Protocol):
+    """Anything that can be timed on a stretch of its own ring, and is frozen afterwards."""
+
+    ring: Ring
+
+    def round(self, stretch: Stretch) -> float:
+        """Seconds of one round."""
+        ...
+
+
+class ReferenceSide:
+    """A baseline: the reference under one implementation."""
+
+    def __init__(self, reference: Reference) -> None:
+        assert reference.ring is not None
+        self.reference, self.ring = reference, reference.ring
+
+    def round(self, stretch: Stretch) -> float:
+        """Seconds of one round."""
+        seconds = self.reference.round(stretch.start, stretch.count)
+        self.reference.freeze()
+        return seconds
+
+
+class _Eviction:
+    """Fills the last-level cache with bytes nobody needs."""
+
+    def __init__(self) -> None:
+        self.bytes = np.ones(2 * last_level_cache() // 8, np.uint64)
+
+    def __call__(self) -> None:
+        self.bytes.sum()
+
+
+class Match:
+    """Sides on one workbench, and the seconds per call of every round so far."""
+
+    def __init__(self, bench: Workbench, sides: Mapping[str, Side]) -> None:
+        self.bench, self.sides = bench, dict(sides)
+        self.schedule = Schedule(bench.layout.slots)
+        self.full: dict[str, list[float]] = {name: [] for name in sides}
+        self.single: dict[str, list[float]] = {name: [] for name in sides}
+        self._empty: dict[str, deque[float]] = {name: deque(maxlen=32) for name in sides}
+        self._evict = _Eviction()
+        self._rounds = 0
+        self.checked = 0
+
+    def warm(self) -> None:
+        """Two rounds that do not count: pages, threads, lazily made things."""
+        for _ in range(2):
+            self._iterate(self.schedule.full(), None)
+        for name, side in self.sides.items():
+            self._empty[name].extend(side.round(Stretch(0, 0)) for _ in range(4))
+
+    def iterate(self) -> None:
+        """One more: three times out of four on nearly all slots, which counts; else a short one, to compare."""
+        self._rounds += 1
+        if self._rounds % 4:
+            self._iterate(self.schedule.full(), self.full)
+        else:
+            self.probe()
+
+    def probe(self) -> None:
+        """A short round: a single call, or a random number of calls."""
+        stretch = self.schedule.short()
+        self._iterate(stretch, self.single if stretch.count == 1 else None)
+
+    def probe_single(self) -> None:
+        """A round of one call."""
+        stretch = self.schedule.short()
+        self._iterate(Stretch(stretch.start, 1), self.single)
+
+    def _iterate(self, stretch: Stretch, book: dict[str, list[float]] | None) -> None:
+        names = list(self.sides)
+        _SECRET.shuffle(names)
+        for name in names:  # on old contents: nothing new can be looked at meanwhile
+            self._empty[name].append(self.sides[name].round(Stretch(0, 0)))
+        watches = self._fill(stretch)
+        _SECRET.shuffle(names)
+        for name in names:
+            self._evict()
+            seconds = self.sides[name].round(stretch)
+            spent = seconds - statistics.median(self._empty[name])
+            if book is not None:
+                book[name].append(max(spent, 1e-9) / stretch.count)
+        self._check(stretch, watches)
+
+    def _fill(self, stretch: Stretch) -> dict[str, Watch]:
+        eager = self.bench.eager
+        assert eager.ring is not None
+        eager.generate(list(stretch.slots), [draw_seed() for _ in stretch.slots])
+        eager.freeze()
+        slots = slice(stretch.start, stretch.start + stretch.count)
+        watches = {}
+        for name, side in self.sides.items():
+            if side.ring is not eager.ring:
+                side.ring.copy_inputs(eager.ring, slots)
+            if isinstance(side, Contestant):
+                side.ring.poison(slots)
+                watches[name] = Watch(side.ring, stretch)
+        return watches
+
+    def _check(self, stretch: Stretch, watches: dict[str, Watch]) -> None:
+        contestants = [s for s in self.sides.values() if isinstance(s, Contestant)]
+        if not contestants:
+            return
+        eager = self.bench.eager
+        assert eager.ring is not None
+        mutates = self.bench.cases.mutates_inputs
+        part = stretch
+        if all(side.ring is not eager.ring for side in self.sides.values()):
+            count = min(stretch.count, _CHECKED_SLOTS)  # drawn after the call
+            part = Stretch(_SECRET.randint(stretch.start, stretch.start + stretch.count - count), count)
+            eager.round(part.start, part.count)
+        if not mutates:
+            for contestant in contestants:
+                self._check_inputs(contestant, eager.ring, part)
+        eager.flush(list(part.slots))
+        for contestant in contestants:
+            self._check_outputs(contestant, eager.ring, part)
+        if any(watch.touched() for watch in watches.values()):
+            raise Failure(Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call")
+        self.checked += part.count
+
+    @staticmethod
+    def _check_inputs(contestant: Contestant, truth: Ring, part: Stretch) -> None:
+        slots = slice(part.start, part.start + part.count)
+        for place in contestant.layout.role("input"):
+            width = min(place.nbytes, max(64, _SAMPLE // part.count))
+            first = _SECRET.randint(0, place.nbytes - width)
+            mine = contestant.ring.columns(place, slots)[:, first : first + width]
+            if not np.array_equal(mine, truth.columns(place, slots)[:, first : first + width]):
+                raise Failure(Verdict.TAMPERED, f"it changed its input {place.spec.name} in a timed round")
+
+    def _check_outputs(self, contestant: Contestant, truth: Ring, part: Stretch) -> None:
+        whole = _SECRET.choice(list(part.slots))
+        for number, place in enumerate(contestant.layout.role("output")):
+            if not place.nbytes:
+                continue
+            self._check_window(contestant, truth, number, place, part, _SAMPLE // part.count)
+            self._check_window(contestant, truth, number, place, Stretch(whole, 1), 4 * _SAMPLE)
+
+    def _check_window(
+        self, contestant: Contestant, truth: Ring, number: int, place: Place, part: Stretch, width: int
+    ) -> None:
+        size = itemsize(place.spec.dtype)
+        slots = slice(part.start, part.start + part.count)
+        storage = KINDS[place.spec.dtype].storage
+        if place.dense:
+            elements = place.nbytes // size
+            width = min(elements, max(16, width))
+            first = _SECRET.randint(0, elements - width)
+            window = slice(first * size, (first + width) * size)
+            mine = np.ascontiguousarray(contestant.ring.columns(place, slots)[:, window]).view(storage)
+            theirs = np.ascontiguousarray(truth.columns(place, slots)[:, window]).view(storage)
+        else:
+            first = 0
+            mine = np.stack([place.flat(contestant.ring.slot(s)) for s in part.slots])
+            theirs = np.stack([place.flat(truth.slot(s)) for s in part.slots])
+            width = mine.shape[1]
+        finding = check_sample(self.bench.cases.models[number], place.spec.dtype, mine.ravel(), theirs.ravel())
+        if not finding.passed:
+            origin = first - finding.position + finding.position % max(1, width)
+            worst = mismatch(contestant, DECLARED, number, finding, origin)
+            raise Failure(Verdict.WRONG, f"in a timed round {describe(worst, finding)}", worst=worst)
+
+    def agreement(self, candidate: str, reference: str) -> Agreement:
+        """Whether the candidate's single calls and full rounds tell the same time."""
+        return agreement(
+            self.single[candidate], self.full[candidate], self.single[reference], self.full[reference]
+        )

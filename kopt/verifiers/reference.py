@@ -1,0 +1,122 @@
+"""The reference's side: one runner holding one workload under one implementation, and its ring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kopt.errors import ProblemError
+from kopt.sandbox import Role, RunnerHandle, Sandbox, SharedBuffer
+from kopt.sandbox.errors import RunnerCrashed, RunnerError, RunnerRaised, RunnerTimedOut
+from kopt.verifiers.layout import Layout, truth_specs
+from kopt.verifiers.ring import Ring
+from kopt.words import Problem, Workload, WorkloadSpec, from_json
+
+_MOST_WORKLOADS = 256
+SECONDS = 300.0
+
+
+def problem_error(problem: Problem, error: RunnerError) -> ProblemError:
+    """What went wrong with the reference, as one line with the next step."""
+    path = problem.path or problem.name
+    if isinstance(error, RunnerRaised):
+        if error.type == "ProblemError":
+            return ProblemError(error.message.splitlines()[0][:500])
+        line = error.line if error.file == problem.entry else None
+        first = (error.message.splitlines() or [""])[0][:300]
+        return ProblemError(
+            f"the reference raises {error.type}: {first}: run the file by itself and mend it", path=path, line=line
+        )
+    if isinstance(error, RunnerTimedOut):
+        return ProblemError(
+            f"the reference gives no answer within {error.seconds:g} s ({error.what}): use smaller sizes, with --set",
+            path=path,
+        )
+    if isinstance(error, RunnerCrashed):
+        return ProblemError(f"the reference's process ended ({error.detail}): use smaller sizes, with --set", path=path)
+    return ProblemError(f"the reference's process broke the protocol ({error}): run the file by itself", path=path)
+
+
+class Reference:
+    """A reference runner. Its failures are the problem's: they raise :class:`ProblemError`."""
+
+    def __init__(self, problem: Problem, sandbox: Sandbox) -> None:
+        self.problem = problem
+        self.runner: RunnerHandle = sandbox.spawn(Role.REFERENCE)
+        self.ring: Ring | None = None
+        body = {"format": problem.format, "sources": dict(problem.sources), "entry": problem.entry}
+        found = self.ask("load_problem", body).get("workloads") or []
+        self.workloads: tuple[Workload, ...] = tuple(from_json(Workload, w) for w in found[:_MOST_WORKLOADS])
+        if not self.workloads:
+            raise ProblemError("declares no workload", path=problem.path or problem.name)
+
+    def ask(
+        self, op: str, body: dict[str, object] | None = None, fds: Sequence[int] = (), timeout: float = SECONDS
+    ) -> dict[str, object]:
+        """A request whose failure is the problem's."""
+        self.runner.thaw()
+        try:
+            return self.runner.request(op, body or {}, timeout=timeout, fds=fds)
+        except RunnerError as error:
+            raise problem_error(self.problem, error) from error
+
+    def select(self, workload: Workload, seed: int, smoke: bool = False) -> WorkloadSpec:
+        """Build one workload's model."""
+        reply = self.ask("select", {"workload": workload.index, "seed": seed, "smoke": smoke})
+        return from_json(WorkloadSpec, reply["spec"])
+
+    def attach(self, layout: Layout) -> Ring:
+        """Give the runner a new ring of this layout."""
+        if self.ring is not None:
+            self.ring.close()
+        self.ring = Ring(layout)
+        self.ask("attach", self.ring.attachment(), [self.ring.buffer.fd])
+        return self.ring
+
+    def attach_truth(self, spec: WorkloadSpec) -> Ring:
+        """Give the runner one slot for float64 outputs; the caller closes it."""
+        truth = Ring(Layout.of([("output", truth_specs(spec.outputs))], 1))
+        self.ask("attach_truth", truth.attachment(), [truth.buffer.fd])
+        return truth
+
+    def state(self, spec: WorkloadSpec) -> tuple[SharedBuffer, Layout] | None:
+        """The model's parameters and buffers in memory to be shared with candidates; None when it has none."""
+        if not spec.state:
+            return None
+        layout = Layout.of([("input", spec.state)], 1)
+        buffer = SharedBuffer(layout.size, "state")
+        self.ask("state", {"layout": layout.to_json()}, [buffer.fd])
+        return buffer, layout
+
+    def generate(self, slots: Sequence[int], seeds: Sequence[int], distribution: str = "declared") -> str | None:
+        """Fill inputs; the reason when this distribution does not apply."""
+        body = {"slots": list(slots), "seeds": list(seeds), "distribution": distribution}
+        skipped = self.ask("generate", body).get("skipped")
+        return str(skipped) if skipped else None
+
+    def round(self, start: int, count: int, timeout: float = SECONDS) -> float:
+        """Time a round."""
+        self.runner.thaw()
+        try:
+            return self.runner.round(start, count, timeout=timeout)
+        except RunnerError as error:
+            raise problem_error(self.problem, error) from error
+
+    def flush(self, slots: Sequence[int]) -> None:
+        """Have the last round's outputs written into the ring."""
+        self.ask("flush", {"slots": list(slots)})
+
+    def freeze(self) -> None:
+        """Stop it while somebody else is timed."""
+        try:
+            self.runner.freeze()
+        except RunnerError as error:
+            raise problem_error(self.problem, error) from error
+
+    def close(self) -> None:
+        """End the runner and free its ring."""
+        self.runner.kill()
+        if self.ring is not None:
+            self.ring.close()
+            self.ring = None
+
+

@@ -1,0 +1,119 @@
+"""How long to keep sampling a match, and what its samples say.
+
+``quick`` is for search: the better baseline only, few pairs, out as soon as the incumbent is out of reach.
+``full`` is for results: every baseline interleaved, until intervals are tight or the time is spent.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from kopt.verifiers import statistics
+from kopt.verifiers.contestant import Failure
+from kopt.verifiers.measure import Match
+from kopt.words import Speedup, Timing, Verdict
+
+
+class Effort(enum.StrEnum):
+    """How much certainty an evaluation buys."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bounds of one measurement: pairs, seconds, and single calls to compare with full rounds."""
+
+    pairs: int
+    seconds: float
+    singles: int
+
+
+PLANS = {Effort.QUICK: Plan(pairs=12, seconds=2.5, singles=2), Effort.FULL: Plan(pairs=60, seconds=10.0, singles=4)}
+_PATIENCE = 3.0  # times the seconds, to reach the least number of pairs when a single pair takes long
+
+
+@dataclass
+class Measured:
+    """The result of a match: speed-ups of the candidate over each baseline and the timing of every side."""
+
+    speedup: dict[str, Speedup]
+    timing: dict[str, Timing]
+    stopped: str
+    pairs: int
+    single: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def sample(
+    match: Match,
+    candidate: str,
+    baselines: Sequence[str],
+    effort: Effort,
+    *,
+    target: Speedup | None = None,
+    deadline: float | None = None,
+    observe: Callable[[int, dict[str, Speedup]], None] | None = None,
+) -> Measured:
+    """Sample until it suffices. ``target`` is the incumbent's gain: a quick measurement ends when it is out of reach.
+
+    Raises:
+        Failure: an output is wrong, or the candidate does not do each call's work in that call.
+    """
+    plan = PLANS[effort]
+    match.warm()
+    begin = time.monotonic()
+    until = begin + plan.seconds
+    latest = begin + plan.seconds * _PATIENCE
+    if deadline is not None:
+        until, latest = min(until, deadline), min(latest, deadline)
+    moments = set(statistics.looks(plan.pairs)) | ({4, 6} if effort is Effort.QUICK else set())
+    least = statistics.LEAST if effort is Effort.FULL else 4
+    stopped = "pairs"
+    seen = 0
+    while True:
+        match.iterate()
+        pairs = len(match.full[candidate])
+        now = time.monotonic()
+        if pairs == seen or not pairs:
+            continue
+        seen = pairs
+        if pairs in moments:
+            found = {name: statistics.speedup(match.full[name], match.full[candidate]) for name in baselines}
+            if observe is not None:
+                observe(pairs, found)
+            gain = min(found.values(), key=lambda s: s.ratio)
+            if effort is Effort.QUICK and target is not None and statistics.versus(gain, target).high < 1.0:
+                stopped = "cannot beat the incumbent"
+                break
+            if pairs >= statistics.LEAST and all(statistics.tight(s) for s in found.values()):
+                stopped = "interval is tight"
+                break
+        if pairs >= plan.pairs:
+            break
+        if (now > until and pairs >= least) or (now > latest and pairs >= 2):
+            stopped = "time"
+            break
+    _agree(match, candidate, baselines[0], plan)
+    found = {name: statistics.speedup(match.full[name], match.full[candidate]) for name in baselines}
+    calls = match.bench.layout.slots
+    times = {name: statistics.timing(values, calls) for name, values in match.full.items()}
+    single = match.agreement(candidate, baselines[0]).single
+    return Measured(found, times, stopped, len(match.full[candidate]), single)
+
+
+def _agree(match: Match, candidate: str, baseline: str, plan: Plan) -> None:
+    while len(match.single[candidate]) < plan.singles:
+        match.probe_single()
+    found = match.agreement(candidate, baseline)
+    if found.agrees:
+        return
+    for _ in range(8):  # once more, before anybody is accused
+        match.probe_single()
+    found = match.agreement(candidate, baseline)
+    if not found.agrees:
+        raise Failure(Verdict.TAMPERED, found.reason)

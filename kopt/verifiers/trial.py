@@ -1,0 +1,304 @@
+"""One candidate before the judge: the stages in order, cheapest first, ending at the first that fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kopt.sandbox import BuildResult
+from kopt.sandbox.builder import uses_extensions
+from kopt.verifiers import statistics, static
+from kopt.verifiers.clock import Stretch
+from kopt.verifiers.contestant import Contestant, Failure
+from kopt.verifiers.measure import Match, ReferenceSide, Side
+from kopt.verifiers.sampling import Effort, Measured, sample
+from kopt.verifiers.verify import Verified, run_cases, verify
+from kopt.verifiers.workbench import Workbench
+from kopt.words import (
+    Candidate,
+    Evaluation,
+    Language,
+    Roofline,
+    Speedup,
+    StageName,
+    StageRecord,
+    Timing,
+    Verdict,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from kopt.verifiers.evaluator import Evaluator
+
+_INTERPRETABLE = 1 << 20
+
+
+class Trial:
+    """Everything about judging one candidate once."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        candidate: Candidate,
+        effort: Effort,
+        incumbent: Evaluation | None,
+        deadline: float | None,
+    ) -> None:
+        self.evaluator, self.candidate, self.effort = evaluator, candidate, effort
+        self.incumbent, self.deadline = incumbent, deadline
+        self.stages: list[StageRecord] = []
+        self.notes: list[str] = []
+        self.build: dict[str, Any] = {}
+        self.artifact: bytes | None = None
+        self.verified = Verified()
+        self.checked = 0
+        self.speedup: dict[str, Speedup | None] = {"eager": None, "compile": None}
+        self.timing: dict[str, Timing] = {}
+        self.roofline: Roofline | None = None
+        self.began = time.monotonic()
+
+    def run(self) -> Evaluation:
+        """Judge. Never raises for what the candidate does."""
+        try:
+            with ExitStack() as keep:
+                self._run(keep)
+        except Failure as failure:
+            worst = failure.detail.get("worst")
+            if worst is not None:
+                self.verified.worst = worst
+            return self._evaluation(failure.verdict, failure.reason)
+        return self._evaluation(Verdict.CORRECT, "")
+
+    def prepare(self) -> None:
+        """Check the text and build, nothing more.
+
+        Raises:
+            Failure: it cannot be used.
+        """
+        with self._stage(StageName.STATIC) as detail:
+            detail["hints"] = static.check(self.candidate)
+        with self._stage(StageName.BUILD) as detail:
+            self._build(detail)
+
+    def _run(self, keep: ExitStack) -> None:
+        with self._stage(StageName.STATIC) as detail:
+            detail["hints"] = static.check(self.candidate)
+        self.evaluator.expect(self.effort if self._timed else None)
+        with self._stage(StageName.BUILD) as detail:
+            self._build(detail)
+        if self.candidate.language is Language.TRITON:
+            self._interpret(keep)
+            return
+        timed = self.evaluator.timed
+        contestants = {}
+        with self._stage(StageName.SMOKE) as detail:
+            for bench in self.evaluator.smoke:
+                self._verify(bench, detail)
+            first = contestants[timed[0].name] = self._enter(keep, timed[0], detail)
+            cases = timed[0].cases
+            with _clocked(detail, "run"):
+                run_cases(first, cases.cases[:1], cases.mutates_inputs, self.verified, "in its first call")
+        with self._stage(StageName.VERIFY) as detail:
+            for bench in timed:
+                if bench.name not in contestants:
+                    contestants[bench.name] = self._enter(keep, bench, detail)
+                skip = 1 if bench is timed[0] else 0
+                with _clocked(detail, "run"):
+                    verify(contestants[bench.name], bench.cases, self.verified, skip=skip)
+            for bench in self.evaluator.untimed:
+                self._verify(bench, detail)
+            detail["cases"] = len(self.verified.cases)
+        with self._stage(StageName.MEASURE) as detail:
+            self._measure([(bench, contestants[bench.name]) for bench in timed], detail)
+
+    @property
+    def _timed(self) -> bool:
+        return self.candidate.language in (Language.CPP, Language.TORCH)
+
+    @contextmanager
+    def _stage(self, name: StageName) -> Iterator[dict[str, Any]]:
+        detail: dict[str, Any] = {}
+        start = time.monotonic()
+        self.evaluator.observe("stage", {"name": name.value, "state": "started"})
+        passed = True
+        try:
+            yield detail
+        except Failure as failure:
+            passed = False
+            detail |= to_json({k: v for k, v in failure.detail.items() if v not in (None, "")})
+            detail["reason"] = failure.reason
+            raise
+        finally:
+            seconds = time.monotonic() - start
+            self.stages.append(StageRecord(name=name, passed=passed, seconds=seconds, detail=detail))
+            self.evaluator.observe(
+                "stage", {"name": name.value, "state": "passed" if passed else "failed", "seconds": seconds}
+            )
+
+    def _build(self, detail: dict[str, Any]) -> None:
+        candidate = self.candidate
+        if candidate.language is Language.TORCH and not uses_extensions(candidate):
+            detail["built"] = "nothing to build"
+            return
+        spec = self.evaluator.specs[0]
+        built: BuildResult = self.evaluator.sandbox.builder.build(candidate, spec_json=to_json(spec))
+        self.artifact = built.artifact
+        self.build = {"digest": built.digest, "cached": built.cached, "seconds": built.seconds, **built.report}
+        detail |= {"cached": built.cached, "digest": built.digest, "report": built.report}
+        if not built.ok:
+            first = (built.first_error or "the build failed").strip()
+            raise Failure(Verdict.BUILD_FAILED, f"{first[:500]}", log=built.log)
+        if candidate.language is Language.CUDA:
+            raise Failure(
+                Verdict.REJECTED,
+                f"compiled for {_told(built.report)}, cannot be verified without an NVIDIA device: run it where there "
+                "is one",
+            )
+
+    def _interpret(self, keep: ExitStack) -> None:
+        """Triton without a GPU: compiled ahead of time, run by its interpreter on the smallest workload."""
+        bench = (*self.evaluator.smoke, *self.evaluator.timed)[0]
+        elements = sum(p.nbytes // 4 for p in bench.layout.places)
+        with self._stage(StageName.SMOKE) as detail:
+            if elements > _INTERPRETABLE:
+                raise Failure(
+                    Verdict.REJECTED,
+                    f"compiled for {_told(self.build)}, but Triton's interpreter is too slow for {elements} elements: "
+                    "make the problem smaller with --set, or run it where there is a GPU",
+                )
+            contestant = self._enter(keep, bench, detail)
+            cases = bench.cases
+            run_cases(contestant, cases.cases[:1], cases.mutates_inputs, self.verified, "in its first call")
+        with self._stage(StageName.VERIFY) as detail:
+            verify(contestant, bench.cases, self.verified, skip=1)
+            detail["cases"] = len(self.verified.cases)
+        self.notes.append("not timed here: Triton was interpreted on the CPU, for correctness only")
+
+    def _enter(self, keep: ExitStack, bench: Workbench, detail: dict[str, Any]) -> Contestant:
+        with _clocked(detail, "prepare cases"):
+            assert bench.cases
+        with _clocked(detail, "load"):
+            return keep.enter_context(self.evaluator.contestant(bench, self.candidate, self.artifact))
+
+    def _verify(self, bench: Workbench, detail: dict[str, Any]) -> None:
+        with ExitStack() as brief:
+            contestant = self._enter(brief, bench, detail)
+            with _clocked(detail, "run"):
+                verify(contestant, bench.cases, self.verified)
+
+    def _measure(self, pairs: Sequence[tuple[Workbench, Contestant]], detail: dict[str, Any]) -> None:
+        parts: dict[str, list[Speedup]] = {"eager": [], "compile": []}
+        workloads = {}
+        target = self.incumbent.gain if self.incumbent is not None and len(pairs) == 1 else None
+        for bench, contestant in pairs:
+            names = self._baselines(bench)
+            measured = self._sample(bench, contestant, names, target)
+            for name, gain in measured.speedup.items():
+                parts[name].append(gain)
+            self.timing |= _named(measured.timing, bench.name if len(pairs) > 1 else None)
+            workloads[bench.name] = {"pairs": measured.pairs, "stopped": measured.stopped}
+            if self.effort is Effort.FULL:
+                medians = {name: t.median for name, t in measured.timing.items() if name in parts}
+                self.evaluator.learn(bench, medians)
+            roofline = self.evaluator.roofline(bench, measured)
+            if roofline is not None and (self.roofline is None or roofline.percent > self.roofline.percent):
+                self.roofline = roofline
+        for name, gains in parts.items():
+            if len(gains) == len(pairs):
+                self.speedup[name] = gains[0] if len(gains) == 1 else statistics.combined(gains)
+        detail["workloads"] = workloads
+
+    def _baselines(self, bench: Workbench) -> list[str]:
+        if self.effort is Effort.QUICK:
+            return [self.evaluator.better(bench)]
+        names = ["eager"]
+        if bench.compile() is not None:
+            names.append("compile")
+        elif bench.compile_error:
+            self.notes.append(f"torch.compile is not timed: {bench.compile_error}")
+        return names
+
+    def _sample(
+        self, bench: Workbench, contestant: Contestant, names: Sequence[str], target: Speedup | None
+    ) -> Measured:
+        sides: dict[str, Side] = {"candidate": contestant}
+        for name in names:
+            reference = bench.eager if name == "eager" else bench.compile()
+            assert reference is not None
+            sides[name] = ReferenceSide(reference)
+        match = Match(bench, sides)
+
+        def seen(count: int, found: dict[str, Speedup]) -> None:
+            self.evaluator.observe("sample", {"workload": bench.name, "pairs": count, "speedup": to_json(found)})
+
+        measured = sample(
+            match, "candidate", names, self.effort, target=target, deadline=self.deadline, observe=seen
+        )
+        self.checked += match.checked
+        if contestant.returning:
+            measured.timing["candidate"] = self._without_copy(contestant, measured.timing["candidate"])
+        return measured
+
+    @staticmethod
+    def _without_copy(contestant: Contestant, timed: Timing) -> Timing:
+        """Advice only: what it would take if returned tensors were not copied. Old contents, nothing checked."""
+        contestant.use("no_copy")
+        slots = contestant.layout.slots
+        empty = min(contestant.empty() for _ in range(3))
+        rounds = [contestant.round(Stretch(0, slots), "after it was timed") - empty for _ in range(4)][1:]
+        contestant.use("copy")
+        per_call = max(min(rounds), 0.0) / slots
+        return statistics.timing(timed.samples, timed.calls_per_round, min(per_call, timed.median))
+
+    def _evaluation(self, verdict: Verdict, reason: str) -> Evaluation:
+        evaluator = self.evaluator
+        keep = verdict is Verdict.CORRECT
+        return Evaluation(
+            problem=evaluator.problem.name,
+            problem_digest=evaluator.problem.digest,
+            candidate=self.candidate.digest,
+            verdict=verdict,
+            reason=reason,
+            stages=tuple(self.stages),
+            speedup=self.speedup if keep else {"eager": None, "compile": None},
+            sandbox=to_json(evaluator.report),
+            environment=evaluator.environment,
+            timing=self.timing if keep else {},
+            worst=self.verified.worst,
+            errors={
+                "error_over_budget": self.verified.ratio,
+                "rms_over_budget": self.verified.rms,
+                "cases": self.verified.cases,
+                "calls_checked_while_timed": self.checked,
+            },
+            roofline=self.roofline if keep else None,
+            build=self.build,
+            notes=tuple(self.notes),
+            seconds=time.monotonic() - self.began,
+        )
+
+
+@contextmanager
+def _clocked(detail: dict[str, Any], part: str) -> Iterator[None]:
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = detail.setdefault("seconds", {})
+        seconds[part] = seconds.get(part, 0.0) + time.monotonic() - start
+
+
+def _named(timing: dict[str, Timing], workload: str | None) -> dict[str, Timing]:
+    return timing if workload is None else {f"{workload}/{name}": t for name, t in timing.items()}
+
+
+def _told(report: dict[str, Any]) -> str:
+    arch = report.get("arch") or report.get("target") or "sm_90"
+    kernels = report.get("kernels")
+    registers = report.get("registers")
+    if registers is None and isinstance(kernels, (list, tuple)):
+        counts = [k.get("registers") for k in kernels if isinstance(k, dict)]
+        registers = max((c for c in counts if isinstance(c, int)), default=None)
+    return f"{arch} ({registers} registers)" if registers is not None else str(arch)

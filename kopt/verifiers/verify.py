@@ -1,0 +1,140 @@
+"""Run a candidate on verify cases and decide whether it is right, has touched its inputs, or works ahead."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kopt.verifiers.cases import Case, Cases
+from kopt.verifiers.clock import Stretch
+from kopt.verifiers.compare import Finding
+from kopt.verifiers.contestant import Contestant, Failure
+from kopt.verifiers.layout import Bytes
+from kopt.verifiers.ring import Ring
+from kopt.words import Mismatch, Verdict
+
+_SECRET = random.SystemRandom()
+_WATCHED = 1 << 18
+
+
+class Watch:
+    """Remembers parts of the outputs of slots that are not to be called, drawn anew each time."""
+
+    def __init__(self, ring: Ring, stretch: Stretch) -> None:
+        self.ring = ring
+        self.parts: list[tuple[slice, slice, Bytes]] = []
+        decoys = [slice(0, stretch.start), slice(stretch.start + stretch.count, ring.layout.slots)]
+        number = sum(d.stop - d.start for d in decoys)
+        for place in ring.layout.role("output"):
+            if not number or not place.nbytes:
+                continue
+            width = min(place.nbytes, max(64, _WATCHED // number))
+            first = place.offset + _SECRET.randint(0, place.nbytes - width)
+            for slots in decoys:
+                window = slice(first, first + width)
+                self.parts.append((slots, window, ring.rows[slots, window].copy()))
+
+    def touched(self) -> bool:
+        """Whether anything there has changed."""
+        return any(not np.array_equal(self.ring.rows[s, w], before) for s, w, before in self.parts)
+
+
+@dataclass
+class Verified:
+    """What verification found: the worst finding of all, and per case how near the budget it came."""
+
+    worst: Mismatch | None = None
+    ratio: float = 0.0
+    rms: float = 0.0
+    cases: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, contestant: Contestant, case: Case, output: int, finding: Finding) -> None:
+        """Count one case in."""
+        self.cases.append(
+            {
+                "workload": contestant.bench.name,
+                "distribution": case.distribution,
+                "error_over_budget": round(finding.ratio, 4),
+                "rms_over_budget": round(finding.rms, 4),
+            }
+        )
+        self.rms = max(self.rms, finding.rms)
+        if self.worst is None or finding.ratio > self.ratio or not finding.passed:
+            self.worst = mismatch(contestant, case.distribution, output, finding)
+            self.ratio = max(self.ratio, finding.ratio)
+
+
+def mismatch(contestant: Contestant, distribution: str, output: int, finding: Finding, origin: int = 0) -> Mismatch:
+    """A finding with its place in the output's own indices."""
+    place = contestant.layout.role("output")[output]
+    return Mismatch(
+        workload=contestant.bench.name,
+        distribution=distribution,
+        output=place.spec.name,
+        index=place.index(origin + finding.position) if finding.total else (),
+        expected=finding.expected,
+        got=finding.got,
+        budget=finding.budget,
+        count=finding.count,
+        total=finding.total,
+    )
+
+
+def describe(worst: Mismatch, finding: Finding) -> str:
+    """One line about a wrong output."""
+    where = f"{worst.output}[{', '.join(map(str, worst.index))}]"
+    got = "NaN (perhaps never written)" if worst.got != worst.got else f"{worst.got:.9g}"
+    if finding.why == "rms":
+        return (
+            f"{worst.output} is less precise than the reference: rms error of a block is {finding.rms:.3g} times its "
+            f"budget, near {where} ({worst.distribution}): compute at the problem's precision"
+        )
+    return (
+        f"{where} is {got}, expected {worst.expected:.9g} within {worst.budget:.3g}; {worst.count} of {worst.total} "
+        f"elements are off ({worst.workload}, {worst.distribution} inputs)"
+    )
+
+
+def run_cases(contestant: Contestant, cases: Sequence[Case], mutates_inputs: bool, into: Verified, doing: str) -> None:
+    """One round over as many slots as there are cases, then compare everything.
+
+    Raises:
+        Failure: an output is wrong, an input was changed, a slot was touched that was not asked for.
+    """
+    ring = contestant.ring
+    start = _SECRET.randint(0, ring.layout.slots - len(cases))
+    stretch = Stretch(start, len(cases))
+    for slot, case in zip(stretch.slots, cases, strict=True):
+        ring.put_inputs(slot, case.inputs)
+    ring.poison(slice(start, start + len(cases)))
+    watch = Watch(ring, stretch)
+    contestant.round(stretch, doing)
+    for slot, case in zip(stretch.slots, cases, strict=True):
+        number, finding = case.check(ring.outputs_of(slot))
+        into.add(contestant, case, number, finding)
+        if not finding.passed:
+            assert into.worst is not None
+            raise Failure(Verdict.WRONG, describe(into.worst, finding))
+        if not mutates_inputs and not ring.inputs_equal(slot, case.inputs):
+            raise Failure(
+                Verdict.WRONG, f"it changed its inputs ({case.distribution} inputs), which the reference leaves alone"
+            )
+    if watch.touched():
+        raise Failure(Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call")
+
+
+def verify(contestant: Contestant, cases: Cases, into: Verified, *, skip: int = 0) -> None:
+    """All cases from number ``skip`` on, in random order, as many to a round as the ring has slots.
+
+    Raises:
+        Failure: the candidate is not right.
+    """
+    order = list(cases.cases[skip:])
+    _SECRET.shuffle(order)
+    most = contestant.layout.slots
+    for first in range(0, len(order), most):
+        run_cases(contestant, order[first : first + most], cases.mutates_inputs, into, "while it was verified")
