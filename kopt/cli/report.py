@@ -60,7 +60,7 @@ def _plain(value: Any) -> str:
 
 def _times(evaluation: Evaluation) -> Any:
     table = _table("time per call", "median", "95 % interval", "speed-up", "")
-    for side, timing in sorted(evaluation.timing.items(), key=lambda item: item[0] != "candidate"):
+    for side, timing in evaluation.timing.items():
         speedup = evaluation.speedup.get(side)
         remark = f"{duration(timing.without_copy)} without the copy" if timing.without_copy else ""
         interval = f"{duration(timing.low)} to {duration(timing.high)}"

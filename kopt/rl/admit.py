@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kopt
 from kopt.errors import UsageError
 from kopt.kernels import KernelNotFound, TamperedKernel
 from kopt.kernels.library import Entry, admit, check_name, find, kernel_name
 from kopt.kernels.machine import difference, facts
-from kopt.words import Candidate, Evaluation, Problem, WorkloadSpec, to_json
+from kopt.words import Candidate, Evaluation, Language, Problem, WorkloadSpec, to_json
+
+if TYPE_CHECKING:
+    from kopt.verifiers.evaluator import Evaluator
 
 SCHEMA = "kopt/certificate/1"
 
@@ -61,6 +64,13 @@ def admit_winner(
     if artifact is not None:
         files["artifact.so"] = artifact
     return admit(name, certificate(problem, candidate, evaluation, specs, run), files, library)
+
+
+def built_artifact(evaluator: Evaluator, candidate: Candidate) -> bytes | None:
+    """What the judge built and timed, from the build cache; None for languages that build nothing."""
+    if candidate.language is not Language.CPP:
+        return None
+    return evaluator.sandbox.builder.build(candidate, spec_json=to_json(evaluator.specs[0])).artifact
 
 
 def certificate(

@@ -25,7 +25,7 @@ PATIENCE = 10
 STEP = 1.01
 CONFIRMED = 3
 """How many candidates may be tried for the confirmation."""
-LEAST_CONFIRM_SECONDS = 6.0
+LEAST_CONFIRM_SECONDS = 14.0
 MOST_CONFIRM_SHARE = 0.35
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
-from kopt.rl.admit import admit_winner, choose_name
+from kopt.rl.admit import admit_winner, built_artifact, choose_name
 from kopt.rl.budget import EVALUATIONS, SECONDS, Ledger
 from kopt.rl.loop import Loop, Observer
 from kopt.rl.problem_file import open_problem
@@ -256,9 +258,15 @@ class _Session:
         )
 
     def _judge(self, candidate: Candidate, effort: Effort, incumbent: Evaluation | None) -> Evaluation:
-        from kopt.verifiers.evaluator import Effort as JudgeEffort
+        from kopt.verifiers.sampling import Effort as JudgeEffort
 
-        return self.evaluator.evaluate(candidate, effort=JudgeEffort(effort), incumbent=incumbent)
+        left = self.ledger.left(SECONDS)
+        return self.evaluator.evaluate(
+            candidate,
+            effort=JudgeEffort(effort),
+            incumbent=incumbent,
+            deadline=None if math.isinf(left) else time.monotonic() + left,
+        )
 
     def _admit(self, best: Evaluation, kernel: str) -> str:
         candidate = self.store.candidate(self.run, best.candidate)
@@ -268,7 +276,7 @@ class _Session:
             candidate=candidate,
             evaluation=best,
             specs=self.evaluator.specs,
-            artifact=self.evaluator.artifact(candidate),
+            artifact=built_artifact(self.evaluator, candidate),
             library=self.settings.library,
             run=self.run,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kopt.errors import UsageError
 from kopt.kernels.library import admit, find
-from kopt.rl.admit import certificate
+from kopt.rl.admit import built_artifact, certificate
 from kopt.rl.strategy import is_win
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
@@ -45,7 +45,7 @@ def reverify(
         evaluation = evaluator.evaluate(candidate)
         renewed = is_win(evaluation)
         if renewed:
-            artifact = evaluator.artifact(candidate)
+            artifact = built_artifact(evaluator, candidate)
             if artifact is not None:
                 files["artifact.so"] = artifact
             document = certificate(problem, candidate, evaluation, evaluator.specs, str(old.get("run", "")))
