@@ -23,7 +23,9 @@ from kopt.words import Workload, digest_of
 
 
 class InsideProblem(Protocol):
-    """A problem whose code has been executed, in this process."""
+    """A problem whose code has been executed, in this process; ``selected`` is the instance made last."""
+
+    selected: Instance | None
 
     def workloads(self) -> list[Workload]:
         """Every workload, the held-out ones last."""
@@ -56,6 +58,7 @@ class ModelProblem:
 
     def __init__(self, module: ModuleType, entry: str) -> None:
         self.entry = entry
+        self.selected: Instance | None = None
         self._model: Callable[..., Any] = _need(module, "Model", entry)
         self._groups: Callable[[], Any] | None = getattr(module, "get_input_groups", None)
         self._single: Callable[[], Any] | None = getattr(module, "get_inputs", None)
@@ -102,7 +105,8 @@ class ModelProblem:
                 )
             return list(drawn)
 
-        return Instance(workload, model, draw, init=tuple(init), entry=self.entry)
+        self.selected = Instance(workload, model, draw, init=tuple(init), entry=self.entry)
+        return self.selected
 
 
 class FunctionProblem:
@@ -110,6 +114,7 @@ class FunctionProblem:
 
     def __init__(self, module: ModuleType, entry: str, declaration: Declaration) -> None:
         self.entry = entry
+        self.selected: Instance | None = None
         self.declaration = declaration
         self._reference: Callable[..., Any] = _need(module, "reference", entry)
 
@@ -130,7 +135,7 @@ class FunctionProblem:
             torch.manual_seed(input_seed)
             return list(self.declaration.draw(self.declaration.inputs, workload.axes).values())
 
-        return Instance(
+        self.selected = Instance(
             workload,
             model,
             draw,
@@ -139,6 +144,7 @@ class FunctionProblem:
             argument_names=tuple(self.declaration.inputs),
             output_names=self.declaration.outputs,
         )
+        return self.selected
 
 
 def _execute(sources: Mapping[str, str], entry: str, directory: Path) -> ModuleType:

@@ -145,6 +145,7 @@ class Instance:
             name for name, saved in self._saved.items() if not torch.equal(buffers[name], saved)
         )
         self.restore()
+        self._saved = {name: self._saved[name] for name in self._changing}
         names = self._names(len(args))
         out_names = self._output_names or (
             ("output",) if len(outputs) == 1 else tuple(f"output{i}" for i in range(len(outputs)))
