@@ -1,0 +1,95 @@
+"""The judge's clock against an in-process clock, for the same built kernel, in turns.
+
+Calls of about 20 us, 300 us and 10 ms. The in-process side is a trusted script of ours with the same ring of memory,
+the same threads and the same allocator settings, timing with its own ``perf_counter``; the judge's side is an ordinary
+match: sandbox, fresh contents, poisoned outputs, checks. Both clocks take turns; the figure is the ratio of medians,
+with a bootstrap interval over the pairs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.record import write
+from kopt.problems import load
+from kopt.verifiers.candidate_file import load_candidate
+from kopt.verifiers.clock import Stretch
+from kopt.verifiers.evaluator import Evaluator
+from kopt.verifiers.measure import Match
+from kopt.words import Candidate
+
+MATERIAL = Path(__file__).parent / "material"
+SIZES = {"20 us": (4096, 60), "300 us": (4096, 1000), "10 ms": (65536, 2100)}
+PAIRS = 40
+WITHIN = 0.03
+
+
+def candidate_with(repeat: int) -> Candidate:
+    """The recurrence kernel with its length set."""
+    plain = load_candidate(MATERIAL / "recurrence.cpp")
+    sources = {name: f"#define REPEAT {repeat}\n{text}" for name, text in plain.sources.items()}
+    return Candidate(sources=sources, language=plain.language, entry=plain.entry, style=plain.style)
+
+
+def compare(elements: int, repeat: int) -> dict[str, Any]:
+    """One size: pairs of (judge, in process) seconds per call."""
+    problem = load(MATERIAL / "recurrence.py", {"REPEAT": str(repeat), "ELEMENTS": str(elements)})
+    candidate = candidate_with(repeat)
+    with Evaluator(problem) as evaluator, tempfile.TemporaryDirectory() as folder:
+        bench = evaluator.timed[0]
+        built = evaluator.sandbox.builder.build(candidate, spec_json=None)
+        assert built.ok and built.artifact, built.first_error
+        evaluator.better(bench) if bench.cases else None
+        artifact = Path(folder, "kernel.so")
+        artifact.write_bytes(built.artifact)
+        slots = bench.layout.slots
+        outside = subprocess.Popen(
+            [sys.executable, Path(__file__).parent / "in_process.py", artifact, str(slots), str(elements)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ),
+        )  # fmt: skip
+        assert outside.stdin and outside.stdout
+        with outside, evaluator.contestant(bench, candidate, built.artifact) as contestant:
+            match = Match(bench, {"candidate": contestant})
+            match.warm()
+            mine, theirs = [], []
+            for _ in range(PAIRS):
+                before = len(match.full["candidate"])
+                while len(match.full["candidate"]) == before:
+                    match.iterate()
+                mine.append(match.full["candidate"][-1])
+                print(slots, file=outside.stdin, flush=True)
+                theirs.append(float(outside.stdout.readline()))
+            empty = float(np.median([contestant.round(Stretch(0, 0)) for _ in range(200)]))
+            outside.stdin.close()
+    logs = np.log(mine) - np.log(theirs)
+    draws = np.median(logs[np.random.default_rng(0).integers(0, PAIRS, (4000, PAIRS))], axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {
+        "judge_us": float(np.median(mine) * 1e6),
+        "in_process_us": float(np.median(theirs) * 1e6),
+        "ratio": math.exp(float(np.median(logs))),
+        "low": math.exp(float(low)),
+        "high": math.exp(float(high)),
+        "pairs": PAIRS,
+        "slots": slots,
+        "empty_round_us": empty * 1e6,
+    }
+
+
+def run() -> bool:
+    """Measure the three sizes."""
+    rows = {}
+    for name, (elements, repeat) in SIZES.items():
+        rows[name] = compare(elements, repeat)
+        print(name, rows[name], flush=True)
+    worst = max(abs(row["ratio"] - 1) for row in rows.values())
+    write("clock", {"rows": rows, "worst_difference": worst, "needed": WITHIN})
+    return worst <= WITHIN
