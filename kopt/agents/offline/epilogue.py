@@ -37,6 +37,8 @@ class Rows:
     ``dims`` are that value's dimensions as axes; kernels merge those they walk with one index (:meth:`merge`).
     """
 
+    prefix = "t"
+
     def __init__(self, lowered: Lowered, root: Expr, dims: Sequence[Sequence[Axis]]) -> None:
         self.lowered, self.root = lowered, root
         self.graph = lowered.graph
@@ -73,6 +75,7 @@ class Rows:
             known: C++ text of leaves that are values already.
         """
         known = dict(known or {})
+        mark = "" if self.prefix == "t" else f"{self.prefix}_"  # what stands beside another expression differs in name
         hoisted: list[str] = []
         for name, leaf in self.leaves.items():
             if name in known:
@@ -83,14 +86,14 @@ class Rows:
             base, inner = self.address(leaf, index)
             at = " + ".join([f"{leaf.tensor}_p", *base])
             if inner == 0:
-                hoisted.append(f"const vec {name}_v = splat(get({at}));")
-                known[name] = f"{name}_v"
+                hoisted.append(f"const vec {mark}{name}_v = splat(get({at}));")
+                known[name] = f"{mark}{name}_v"
             elif inner == 1:
-                hoisted.append(f"const auto* const {name}_row = {at};")
-                known[name] = f"load_part({name}_row + j, {count})" if count else f"load({name}_row + j)"
+                hoisted.append(f"const auto* const {mark}{name}_row = {at};")
+                known[name] = f"load_part({mark}{name}_row + j, {count})" if count else f"load({mark}{name}_row + j)"
             else:
                 raise Unsupported(f"{leaf.tensor} is read with a stride along rows of the result")
-        emitted = expressions.emit([self.root], lambda leaf: known[leaf.name], real=self.real)
+        emitted = expressions.emit([self.root], lambda leaf: known[leaf.name], real=self.real, prefix=self.prefix)
         return Row(hoisted, emitted.lines, emitted.results[0])
 
     def address(self, place: Leaf | Output, index: Sequence[str]) -> tuple[list[str], int]:
@@ -224,6 +227,8 @@ class Epilogue(Rows):
 
 class Prologue(Rows):
     """The pointwise computation of one value from inputs, evaluated where the kernel would have loaded it."""
+
+    prefix = "in"
 
     def __init__(self, graph: Graph, name: str) -> None:
         lowered = lower(dataclasses.replace(graph, outputs=(name,)))
