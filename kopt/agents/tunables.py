@@ -29,7 +29,9 @@ def instantiate(candidate: Candidate, values: Mapping[str, Choice]) -> Candidate
     known = {t.name: t for t in candidate.tunables}
     for name, value in values.items():
         if name not in known:
-            raise ValueError(f"{name!r} is no tunable of this candidate (it has {', '.join(known) or 'none'})")
+            raise ValueError(
+                f"{name!r} is no tunable of this candidate (it has {', '.join(known) or 'none'})"
+            )
         if value not in known[name].choices:
             raise ValueError(f"{name} = {value!r} is none of {known[name].choices}")
     chosen = {**defaults(candidate), **values}

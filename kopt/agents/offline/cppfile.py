@@ -29,7 +29,9 @@ def pointers(graph: Graph, used: Iterable[str] | None = None) -> list[str]:
     for name in (*graph.inputs, *graph.state):
         if name in wanted and name in graph.values:
             kind = C_TYPES[graph.values[name].dtype]
-            lines.append(f"const {kind}* __restrict const {name}_p = static_cast<const {kind}*>({name}.data_ptr());")
+            lines.append(
+                f"const {kind}* __restrict const {name}_p = static_cast<const {kind}*>({name}.data_ptr());"
+            )
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
         kind = C_TYPES[graph.values[value].dtype]
         lines.append(f"{kind}* __restrict const {name}_p = static_cast<{kind}*>({name}.data_ptr());")
@@ -69,7 +71,11 @@ def cpp_file(
         header += textwrap.wrap(paragraph, 108, initial_indent="// ", subsequent_indent="//   ") or ["//"]
     macros = []
     for t in tunables:
-        macros += ["#ifndef " + t.name, f"#define {t.name} {t.default}" + (f"  // {meanings[t.name]}" if t.name in meanings else ""), "#endif"]
+        macros += [
+            "#ifndef " + t.name,
+            f"#define {t.name} {t.default}" + (f"  // {meanings[t.name]}" if t.name in meanings else ""),
+            "#endif",
+        ]
     heads = ["<cmath>", "<cstdint>", "<cstring>", "<omp.h>", "<immintrin.h>", *includes]
     dtypes = {v.dtype for n, v in graph.values.items() if n in {*graph.inputs, *graph.state, *graph.outputs}}
     include_lines = [f"#include {h}" for h in dict.fromkeys(heads)]
@@ -77,12 +83,21 @@ def cpp_file(
         f"#if defined(__x86_64__)\n{line}\n#endif" if "immintrin" in line else line for line in include_lines
     ]
     parameters = ", ".join(f"tvm::ffi::TensorView {name}" for name in graph.parameters)
-    lines = [*header, "", *include_lines, "", "#include <tvm/ffi/container/tensor.h>", "#include <tvm/ffi/function.h>"]
+    lines = [
+        *header,
+        "",
+        *include_lines,
+        "",
+        "#include <tvm/ffi/container/tensor.h>",
+        "#include <tvm/ffi/function.h>",
+    ]
     lines += ["", *macros] if macros else []
     lines += ["", "namespace {", "", prelude(helpers, dtypes, real_type(graph)).rstrip()]
     lines += ["", functions.strip("\n")] if functions.strip() else []
     lines += ["", "}  // namespace", ""]
-    lines += textwrap.wrap(f"void run({parameters}) {{", 108, subsequent_indent="         ", break_long_words=False)
+    lines += textwrap.wrap(
+        f"void run({parameters}) {{", 108, subsequent_indent="         ", break_long_words=False
+    )
     lines += [f"  {line}" if line else "" for line in [*pointers(graph, used), *body]]
     lines += ["}", "", "TVM_FFI_DLL_EXPORT_TYPED_FUNC(run, run);", ""]
     return "\n".join(lines)

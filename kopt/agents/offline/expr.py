@@ -20,7 +20,38 @@ MASK = "mask"
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _LOGIC = {"and": "&", "or": "|", "xor": "^"}
-_CALLS = ["abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1", "floor", "lgamma", "log", "log10", "log1p", "log2", "round", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trunc"]
+_CALLS = [
+    "abs",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "ceil",
+    "cos",
+    "cosh",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "lgamma",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "round",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+    "trunc",
+]
 _CALLS2 = ["atan2", "fmod", "maximum", "minimum", "pow"]
 
 OPS: dict[str, tuple[int, str, str, tuple[str, ...]]] = {
@@ -33,7 +64,15 @@ OPS: dict[str, tuple[int, str, str, tuple[str, ...]]] = {
     "not": (1, MASK, "v_not({0})", ()),
     "where": (3, REAL, "({0} ? {1} : {2})", ()),
 }
-_HEAVY = frozenset({*_CALLS, *_CALLS2, "div"}) - {"abs", "maximum", "minimum", "ceil", "floor", "round", "trunc"}
+_HEAVY = frozenset({*_CALLS, *_CALLS2, "div"}) - {
+    "abs",
+    "maximum",
+    "minimum",
+    "ceil",
+    "floor",
+    "round",
+    "trunc",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +143,11 @@ class Pool:
             if op == "div":
                 return self.const(values[0] / values[1]) if values[1] != 0 else None
             return self.const(
-                -values[0] if op == "neg" else {"add": math.fsum, "mul": math.prod}[op](values)
-                if op != "sub" else values[0] - values[1]
+                -values[0]
+                if op == "neg"
+                else {"add": math.fsum, "mul": math.prod}[op](values)
+                if op != "sub"
+                else values[0] - values[1]
             )
         if op in ("mul", "div") and args[1].op == "const" and args[1].value == 1:
             return args[0]
@@ -244,7 +286,9 @@ def emit(
             operands = [
                 # a bare literal on one side of an arithmetic operator broadcasts by itself
                 literal(a.value, real)
-                if a.op == "const" and vector and expr.op in (*_INFIX, *_COMPARE)
+                if a.op == "const"
+                and vector
+                and expr.op in (*_INFIX, *_COMPARE)
                 and any(b.op != "const" for b in expr.args)
                 else name_of(a)
                 for a in expr.args

@@ -28,7 +28,81 @@ MAX_RANK = 12
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _OPERATOR = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}\Z")
 _CPP_WORDS = frozenset(
-    ["alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr", "continue", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not", "nullptr", "operator", "or", "private", "protected", "public", "register", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while", "xor", "vec", "mask", "run", "std", "omp", "tvm", "main"]
+    [
+        "alignas",
+        "alignof",
+        "and",
+        "asm",
+        "auto",
+        "bool",
+        "break",
+        "case",
+        "catch",
+        "char",
+        "class",
+        "const",
+        "constexpr",
+        "continue",
+        "default",
+        "delete",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "explicit",
+        "export",
+        "extern",
+        "false",
+        "float",
+        "for",
+        "friend",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "mutable",
+        "namespace",
+        "new",
+        "not",
+        "nullptr",
+        "operator",
+        "or",
+        "private",
+        "protected",
+        "public",
+        "register",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "template",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typedef",
+        "typeid",
+        "typename",
+        "union",
+        "unsigned",
+        "using",
+        "virtual",
+        "void",
+        "volatile",
+        "while",
+        "xor",
+        "vec",
+        "mask",
+        "run",
+        "std",
+        "omp",
+        "tvm",
+        "main",
+    ]
 )
 
 
@@ -167,7 +241,9 @@ class Graph:
                 ratio = ratios.pop()
                 scale = f" * {int(ratio)}" if ratio > 1 else f" / {round(1 / ratio)}" if ratio < 1 else ""
                 return f"{a} * {b}{scale}"
-        raise Unsupported(f"a size that varies ({', '.join(map(str, extents))}) is no product of argument sizes")
+        raise Unsupported(
+            f"a size that varies ({', '.join(map(str, extents))}) is no product of argument sizes"
+        )
 
 
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
@@ -223,7 +299,14 @@ def _merge(graphs: Sequence[Graph]) -> Graph:
         ):
             raise GraphError(f"{name} is contiguous in some workloads only")
     return Graph(
-        values, first.inputs, first.state, first.constants, first.nodes, first.outputs, first.how, first.labels
+        values,
+        first.inputs,
+        first.state,
+        first.constants,
+        first.nodes,
+        first.outputs,
+        first.how,
+        first.labels,
     )
 
 
@@ -318,7 +401,9 @@ class _Names:
 def _value(name: str, raw: Any) -> Value:
     shape, strides = _expect(raw, "shape", list), _expect(raw, "strides", list)
     dtype = _expect(raw, "dtype", str)
-    integers = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**48 for n in [*shape, *strides])
+    integers = all(
+        isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**48 for n in [*shape, *strides]
+    )
     if not integers or len(shape) != len(strides) or len(shape) > MAX_RANK:
         raise GraphError(f"{name} has no usable shape")
     if dtype not in DTYPES:
@@ -344,7 +429,11 @@ def _argument(value: Any, names: _Names, depth: int = 0) -> Any:
         raise GraphError("an argument is neither literal nor reference")
     if isinstance(value, list):
         return tuple(_argument(item, names, depth + 1) for item in value)
-    if value is None or isinstance(value, (bool, int, float)) or (isinstance(value, str) and len(value) < 200):
+    if (
+        value is None
+        or isinstance(value, (bool, int, float))
+        or (isinstance(value, str) and len(value) < 200)
+    ):
         return value
     raise GraphError("an argument is neither literal nor reference")
 

@@ -398,7 +398,9 @@ def _piece(name: str, double: bool) -> tuple[tuple[str, ...], str]:
     if not double and name in _FLOAT:
         needs, text = _FLOAT[name]
         scalar = _LANES_DOUBLE.get(name)
-        return needs, text + (f"static inline real v_{name}(real x) {{ return {scalar}(x); }}\n" if scalar else "")
+        return needs, text + (
+            f"static inline real v_{name}(real x) {{ return {scalar}(x); }}\n" if scalar else ""
+        )
     call = {**_LANES, **_LANES_DOUBLE}.get(name)
     if call:
         return (), (
@@ -442,6 +444,12 @@ def prelude(helpers: Iterable[str], dtypes: Iterable[str], real: str = "float") 
         add(name)
     text = "".join(done.values())
     if double:
-        text = text.replace("__builtin_ia32_movntps512((float*)p, (__m512)v)", "__builtin_ia32_movntpd512(p, (__m512d)v)")
-        text = text.replace("__builtin_ia32_movntps256((float*)p, (__m256)v)", "__builtin_ia32_movntpd256(p, (__m256d)v)")
-    return text.replace("@real@", real).replace("@int@", "int64_t" if double else "int32_t").strip("\n") + "\n"
+        text = text.replace(
+            "__builtin_ia32_movntps512((float*)p, (__m512)v)", "__builtin_ia32_movntpd512(p, (__m512d)v)"
+        )
+        text = text.replace(
+            "__builtin_ia32_movntps256((float*)p, (__m256)v)", "__builtin_ia32_movntpd256(p, (__m256d)v)"
+        )
+    return (
+        text.replace("@real@", real).replace("@int@", "int64_t" if double else "int32_t").strip("\n") + "\n"
+    )

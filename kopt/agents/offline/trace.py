@@ -43,7 +43,9 @@ def trace(handle: Any, *, workload: int = 0, seed: int = 0, smoke: bool = False)
             return _to_json(graph, parameters, outputs, names, state, inputs, way.__name__.lstrip("_"))
         except Exception as error:  # the reference is free to do anything a tracer cannot follow
             text = str(error).strip()
-            failures.append(f"{way.__name__.lstrip('_')}: {type(error).__name__}: {text.splitlines()[0] if text else ''}")
+            failures.append(
+                f"{way.__name__.lstrip('_')}: {type(error).__name__}: {text.splitlines()[0] if text else ''}"
+            )
     return {"error": "; ".join(failures)[:2000]}
 
 

@@ -1,0 +1,255 @@
+"""Plans for everything that is pointwise work, reductions and broadcasts: one fused C++ function per graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kopt.agents.offline import nest as nests
+from kopt.agents.offline.axes import Size
+from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
+from kopt.agents.offline.emission import Writer
+from kopt.agents.offline.expr import literal
+from kopt.agents.offline.graph import Graph, Unsupported, row_major
+from kopt.agents.offline.lower import Lowered, lower
+from kopt.agents.offline.nest import Access, Fold, Loop, Nest, Store, count
+from kopt.agents.offline.prelude import C_TYPES
+from kopt.agents.offline.schedules import Arrangement, arrange, write
+from kopt.agents.offline.sweep import SET, sweep_text
+from kopt.words import Candidate, Tunable
+
+_ELEMENT = {
+    "float64": 8,
+    "int64": 8,
+    "float16": 2,
+    "bfloat16": 2,
+    "int16": 2,
+    "bool": 1,
+    "uint8": 1,
+    "int8": 1,
+}
+STREAM_BYTES = 1 << 20
+"""Outputs from this size are stored past the caches by default."""
+
+_THREADS = """
+constexpr int THREADS = 256;
+static inline int threads() { return omp_get_max_threads() < THREADS ? omp_get_max_threads() : THREADS; }
+"""
+
+_MEANINGS = {
+    "UNROLL": "registers per round of a sweep",
+    "NT": "1: outputs bypass the caches",
+    "GRAIN": "elements per task",
+    "CHUNK": "elements summed in single precision before the sum goes to double",
+    "BLOCK": "columns per tile",
+}
+
+
+@dataclass
+class Piece:
+    """Generated statements with everything they need at file scope."""
+
+    lines: list[str]
+    functions: str
+    helpers: set[str]
+    kinds: list[str]
+    tunables: list[Tunable]
+    includes: list[str]
+
+
+def recognise(graph: Graph) -> FusedPlan | None:
+    """A plan when the whole graph lowers to pointwise work and reductions.
+
+    Raises:
+        Unsupported: an operation has no lowering, or the loops do not fit together.
+    """
+    return FusedPlan(graph, lower(graph))
+
+
+class FusedPlan:
+    """One graph as fused loops."""
+
+    def __init__(self, graph: Graph, lowered: Lowered, cores: int | None = None) -> None:
+        self.graph = graph
+        self.cores = cores or os.cpu_count() or 1
+        self.lowered = lowered
+        piece = generate(lowered, self.cores)
+        self.kinds = piece.kinds
+        self.title = f"fused {' then '.join(self.kinds)}"
+        self.reason = "every input is read from memory once and no intermediate tensor is written"
+        self._piece = piece
+
+    def candidates(self) -> Iterator[Candidate]:
+        """The C++ kernel."""
+        piece = self._piece
+        comment = [*(f"{s.tensor} = {s.expr}" for s in self.lowered.outputs)]
+        comment += [f"  {r.name} = {r.op} of {r.expr}" for r in self.lowered.reductions.values()]
+        source = cpp_file(
+            self.graph,
+            title=self.title,
+            comment=comment,
+            functions=piece.functions,
+            body=piece.lines,
+            helpers=piece.helpers,
+            tunables=piece.tunables,
+            includes=piece.includes,
+            meanings=_MEANINGS,
+        )
+        notes = {"plan": self.title, "schedule": self.kinds, "why": self.reason}
+        yield cpp_candidate(source, tunables=piece.tunables, notes=notes)
+
+
+def generate(lowered: Lowered, cores: int) -> Piece:
+    """The loops of a lowered graph, in as many stages as they need."""
+    nest = nests.build(lowered)
+    lines: list[str] = []
+    helpers: set[str] = set()
+    methods: set[str] = set()
+    kinds: list[str] = []
+    heads: list[str] = []
+    for loop in nest.loops:
+        text = nest.text(loop.extent)
+        lines.append(f"{'constexpr' if text.isdigit() else 'const'} int64_t {loop.name} = {text};")
+    seen: set[str] = set()
+    arrangements: list[Arrangement] = []
+    for number, (stage, scratch) in enumerate(stages(nest, cores)):
+        plan = arrange(stage, cores)
+        if plan is None:
+            raise Unsupported("reductions that depend on each other over different axes")
+        for name, size in scratch:
+            heads.append("memory")
+            lines.append(f"const std::unique_ptr<real[]> {name}_held(new real[{size}]);")
+            lines.append(f"real* const {name}_p = {name}_held.get();")
+        writer = Writer(stage)
+        write(writer, plan)
+        lines += [
+            "{" if number else "",
+            *("  " * bool(number) + x for x in writer.lines),
+            "}" if number else "",
+        ]
+        helpers |= writer.helpers
+        methods |= writer.methods
+        kinds.append(plan.kind)
+        arrangements.append(plan)
+    functions = []
+    for name, values in lowered.graph.constants.items():
+        if any(a.tensor == name for a in nest.loads.values()) and name not in seen:
+            seen.add(name)
+            dtype = lowered.graph.values[name].dtype
+            items = ", ".join(
+                literal(float(v), "double") if "float" in dtype else str(int(v)) for v in values
+            )
+            kind = C_TYPES[dtype]
+            if dtype in ("bfloat16", "float16"):
+                raise Unsupported("a constant tensor of half precision")
+            functions.append(f"static const {kind} {name}_p[] = {{{items}}};")
+    if "put_scalar" in helpers or "scatter" in methods:
+        helpers.discard("put_scalar")
+        functions.append(SET.strip())
+    helpers.discard("put_scalar")
+    functions.append(_THREADS.strip())
+    functions.append(sweep_text(methods))
+    tunables = _tunables(nest, arrangements)
+    includes = ["<memory>"] if heads else []
+    return Piece([x for x in lines if x], "\n".join(functions), helpers, kinds, tunables, includes)
+
+
+def stages(nest: Nest, cores: int) -> Iterator[tuple[Nest, list[tuple[str, str]]]]:
+    """Cut a nest until each part is one loop: reductions that come first leave their results in scratch memory."""
+    for _ in range(8):
+        trial = Nest(nest.lowered, nest.loops, nest.loads, dict(nest.folds), nest.stores, nest.sizes)
+        if arrange(trial, cores) is not None:
+            yield nest, []
+            return
+        first = min(nest.folds.values(), key=lambda f: (f.level, len(f.over)))
+        group = [f for f in nest.folds.values() if f.over == first.over and _reach(nest, f) <= {first.over}]
+        stores, loads, scratch = [], dict(nest.loads), []
+        for fold in group:
+            loops = nest.order(nest.free(fold.expr) - fold.over)
+            access = _scratch(fold, loops, nest)
+            stores.append(Store(access, nest.lowered.pool.load(fold.name)))
+            loads[fold.name] = access
+            scratch.append((access.tensor, " * ".join(o.name for o in loops) or "1"))
+        names = {f.name for f in group}
+        inner_loops = [o for o in nest.loops if any(o in f.over or o in nest.free(f.expr) for f in group)]
+        used = _reads(nest, [f.expr for f in group])
+        held = {n: a for n, a in nest.loads.items() if n in used}
+        yield Nest(nest.lowered, inner_loops, held, {f.name: f for f in group}, stores, nest.sizes), scratch
+        rest = {n: f for n, f in nest.folds.items() if n not in names}
+        for fold in rest.values():
+            fold.level = 0
+        nest = Nest(nest.lowered, nest.loops, loads, rest, nest.stores, nest.sizes)
+        for fold in rest.values():
+            fold.level = _level(nest, fold)
+        wanted = _reads(nest, [*(f.expr for f in rest.values()), *(s.expr for s in nest.stores)])
+        nest.folds = {n: f for n, f in rest.items() if n in wanted}
+        nest.loads = {n: a for n, a in loads.items() if n in wanted}
+    raise Unsupported("more stages than are worth it")
+
+
+def _reads(nest: Nest, exprs: Sequence[object]) -> set[str]:
+    found: set[str] = set()
+    stack = [n for e in exprs for n in nest.names(e)]  # type: ignore[arg-type]
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            if name in nest.folds:
+                stack.extend(nest.names(nest.folds[name].expr))
+    return found
+
+
+def _level(nest: Nest, fold: Fold) -> int:
+    return 1 + max(
+        (_level(nest, nest.folds[n]) for n in nest.names(fold.expr) if n in nest.folds), default=-1
+    )
+
+
+def _reach(nest: Nest, fold: Fold) -> set[frozenset[Loop]]:
+    """What is reduced over, for a reduction and everything below it."""
+    found = {fold.over}
+    for name in nest.names(fold.expr):
+        if name in nest.folds:
+            found |= _reach(nest, nest.folds[name])
+    return found
+
+
+def _scratch(fold: Fold, loops: Sequence[Loop], nest: Nest) -> Access:
+    traces = nest.lowered.traces
+    strides: dict[Loop, Size] = {}
+    per_trace = [row_major([loop.extent[t] for loop in loops]) for t in range(traces)]
+    for position, loop in enumerate(loops):
+        strides[loop] = tuple(s[position] for s in per_trace)
+    dtype = "float64" if any(v.dtype == "float64" for v in nest.lowered.graph.values.values()) else "float32"
+    return Access(f"{fold.name}_scratch", dtype, (0,) * traces, strides)
+
+
+def _tunables(nest: Nest, plans: Sequence[Arrangement]) -> list[Tunable]:
+    kinds = {p.kind for p in plans}
+    reduces = any(p.row for p in plans)
+    stored = max((count(s.access.strides) * _ELEMENT.get(s.access.dtype, 4) for s in nest.stores), default=0)
+    found = [Tunable(name="UNROLL", choices=(1, 2, 4, 8), default=4 if reduces else 2)]
+    found.append(Tunable(name="NT", choices=(0, 1), default=int(stored >= STREAM_BYTES)))
+    if "flat" in kinds:
+        found.append(Tunable(name="GRAIN", choices=(4096, 16384, 65536), default=16384))
+    if kinds & {"rows", "split"}:
+        found.append(Tunable(name="CHUNK", choices=(4096, 16384), default=4096))
+    if "columns" in kinds:
+        found.append(_block(plans))
+    return found
+
+
+def _block(plans: Sequence[Arrangement]) -> Tunable:
+    """Columns per tile: accumulators in the first-level cache, and a tile that is walked twice in the second."""
+    plan = next(p for p in plans if p.kind == "columns")
+    choices = (64, 128, 256, 512, 1024, 2048, 4096)
+    passes = len({f.level for f in plan.row})
+    limit = 4096
+    if passes > 1:
+        limit = max(64, (512 << 10) // 4 // max(count(plan.reduced), 1))
+    tasks = count(plan.kept)
+    width = plan.register.extent[0]
+    while limit > 64 and tasks * -(-width // limit) < 4 and limit > width // 4:
+        limit //= 2
+    return Tunable(name="BLOCK", choices=choices, default=max(c for c in choices if c <= max(limit, 64)))
