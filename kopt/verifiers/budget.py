@@ -1,11 +1,19 @@
 r"""How wrong an output may be: a stated multiple of the reference's own error.
 
-Let :math:`t` be the truth (the reference in float64), :math:`r` the reference at the problem's precision and
-:math:`e = |r - t|`. An element's own :math:`e` may be zero by luck, so errors are pooled with those of truths of
-like magnitude: :math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements
-whose truth lies within a factor two of :math:`t` (the window widens until it holds 256 elements). With unit
-roundoff :math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the inputs per output
-and the multiple :math:`M`, a candidate's output :math:`c` passes when
+Let :math:`t` be the truth (the reference in float64), :math:`r` the reference at the problem's precision,
+:math:`\tilde t` the truth of inputs moved at random by one unit in their last place, and
+
+.. math:: e = \max(|r - t|, |\tilde t - t|)
+
+The second term is what the rounding of the inputs alone does to the result: no algorithm at this precision can
+be blamed for it, though the reference may hide it by accumulating in float64. (Differences beyond
+:math:`256 u (|t| + \operatorname{rms} t)` are jumps of the function, not errors, and are left out.)
+
+An element's own :math:`e` may be zero by luck, so errors are pooled with those of truths of like magnitude:
+:math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements whose truth
+lies within a factor two of :math:`t` (the window widens until it holds 256 elements). With unit roundoff
+:math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the inputs per output and the
+multiple :math:`M`, a candidate's output :math:`c` passes when
 
 .. math::
     f(t) &= u\,|t|\,(1 + \tfrac14\log_2 n) \\
@@ -15,10 +23,10 @@ and the multiple :math:`M`, a candidate's output :math:`c` passes when
         && \text{over every block of 4096}
 
 where :math:`e'` is :math:`e` in blocks of at least 256 elements and :math:`\max(e, \sigma)` in smaller ones. The
-first line is about single elements, the second catches a small systematic loss of precision, four to five times
-sharper. The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n` terms, which
-the reference's own few outputs cannot show. In a float64 problem truth and reference agree, so :math:`u` times
-the tensor's rms takes the place of :math:`s` and :math:`\sigma`.
+first criterion is about single elements, the second catches a small systematic loss of precision, four to five
+times sharper. The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n` terms,
+which the reference's own few outputs cannot show. In a float64 problem truth and reference agree, so :math:`u`
+times the tensor's rms takes the place of :math:`s` and :math:`\sigma` where it is larger.
 
 Integer and bool outputs must be equal, save for as many elements as ``M`` times those in which the reference
 itself differs from the truth (ties of an arg-max). With ``rtol`` and ``atol`` the budget is ``atol + rtol |t|``.
@@ -59,6 +67,17 @@ def _upper(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return np.where(codes == 0, 0.0, np.nan_to_num(edges, nan=_LARGEST, posinf=_LARGEST))
 
 
+def wobble(truth: Array, moved: Array, dtype: str) -> npt.NDArray[np.float32]:
+    """How far the truth goes when the inputs move by one unit in the last place; jumps count as zero."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = np.abs(moved - truth).astype(np.float32)
+        finite = np.where(np.isfinite(truth), truth, 0.0)
+        rms = math.sqrt(min(_LARGEST, float(np.dot(finite, finite)) / max(1, finite.size)))
+        jump = far > 256 * KINDS[dtype].roundoff * (np.abs(finite) + rms)
+    far[jump | ~np.isfinite(far)] = 0.0
+    return far
+
+
 class ErrorModel:
     """The reference's own error as a function of the truth's magnitude, pooled over all that was added."""
 
@@ -72,8 +91,8 @@ class ErrorModel:
         self._counts = np.zeros((256, _CODES), np.int64)
         self._scales: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
 
-    def add(self, truth: Array, got: Array) -> None:
-        """Learn from the reference's output ``got`` (widened) and the truth, both flat."""
+    def add(self, truth: Array, got: Array, wobble: Array | None = None) -> None:
+        """Learn from the truth, the reference's output ``got`` (widened) and the :func:`wobble`, all flat."""
         self._scales = None
         self.elements += truth.size
         if not self.kind.floating:
@@ -84,6 +103,8 @@ class ErrorModel:
             t = truth[start:stop].astype(np.float64, copy=False)
             with np.errstate(invalid="ignore", over="ignore"):
                 error = np.abs(got[start:stop].astype(np.float64, copy=False) - t).astype(np.float32)
+                if wobble is not None:
+                    error = np.maximum(error, wobble[start:stop])
                 keep = np.isfinite(t) & np.isfinite(error)
                 small = np.where(keep, t, 0.0).astype(np.float32)
             code = (np.where(keep, error, 0).view(np.uint32) >> 21).astype(np.int64)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kopt.errors import ProblemError
-from kopt.verifiers.budget import ErrorModel, growth
+from kopt.verifiers.budget import ErrorModel, growth, wobble
 from kopt.verifiers.compare import Expected, Finding
-from kopt.verifiers.dtypes import KINDS, Array, widen
+from kopt.verifiers.dtypes import KINDS, Array, itemsize, widen
 from kopt.verifiers.layout import Bytes
 from kopt.verifiers.reference import Reference
 from kopt.words import TolerancePolicy, WorkloadSpec
@@ -63,6 +63,23 @@ class _Raw:
     inputs: tuple[Bytes, ...]
     reference: tuple[Array, ...]
     truth: tuple[Array, ...]
+    wobble: tuple[Array | None, ...]
+
+
+_EXPONENT = {"float64": 0x7FF << 52, "float32": 0xFF << 23, "float16": 0x1F << 10, "bfloat16": 0xFF << 7}
+
+
+def nudge(stored: Bytes, dtype: str) -> None:
+    """Move every normal number by one unit in the last place, up or down or not at all, in place."""
+    bits = stored.view(f"i{itemsize(dtype)}")
+    generator = np.random.default_rng(secrets.randbits(64))
+    mask = bits.dtype.type(_EXPONENT[dtype])
+    for first in range(0, bits.size, 1 << 20):
+        part = bits[first : first + (1 << 20)]
+        exponent = part & mask
+        step = generator.integers(-1, 2, part.size, np.int8)
+        step[(exponent == 0) | (exponent == mask)] = 0
+        part += step
 
 
 def draw_seed() -> int:
@@ -94,7 +111,9 @@ class _Builder:
         try:
             raws = [self._draw(DECLARED, truth.outputs_of) for _ in range(declared)]
             self._deterministic(raws[-1])
-            models = tuple(self._model([r for r in raws if r], number) for number in range(len(self.spec.outputs)))
+            models = tuple(
+                self._model([r for r in raws if r], number) for number in range(len(self.spec.outputs))
+            )
             cases = [self._case(raw, models) for raw in raws if raw]
             raws.clear()
             for name in self._names(hidden):
@@ -124,6 +143,9 @@ class _Builder:
                 return None
             inputs = self.ring.inputs_of(0)
             self.reference.ask("truth", {"slots": [0]})
+            truth = tuple(a.copy() for a in outputs_of_truth(0))
+            moved = self._moved(outputs_of_truth)
+            self.ring.put_inputs(0, inputs)
             self._run()
         except ProblemError as error:
             if name == DECLARED or not self.reference.runner.alive:
@@ -134,9 +156,23 @@ class _Builder:
             self.mutates = True
             self.ring.put_inputs(0, inputs)
         got = tuple(a.copy() for a in self.ring.outputs_of(0))
-        truth = tuple(a.copy() for a in outputs_of_truth(0))
-        raw = _Raw(name, inputs, got, truth)
+        swings = tuple(
+            wobble(t, m, spec.dtype) if m is not None and KINDS[spec.dtype].floating else None
+            for spec, t, m in zip(self.spec.outputs, truth, moved, strict=True)
+        )
+        raw = _Raw(name, inputs, got, truth, swings)
         return raw if self._finite(raw) else None
+
+    def _moved(self, outputs_of_truth: Callable[[int], tuple[Array, ...]]) -> tuple[Array | None, ...]:
+        """The truth of inputs moved by one unit in the last place, up or down or not at all."""
+        floating = [p for p in self.ring.layout.role("input") if KINDS[p.spec.dtype].floating and p.nbytes]
+        if not floating:
+            return (None,) * len(self.spec.outputs)
+        row = self.ring.slot(0)
+        for place in floating:
+            nudge(row[place.offset : place.offset + place.nbytes], place.spec.dtype)
+        self.reference.ask("truth", {"slots": [0]})
+        return tuple(a.copy() for a in outputs_of_truth(0))
 
     def _run(self) -> None:
         self.reference.round(0, 1)
@@ -186,12 +222,14 @@ class _Builder:
         inputs = sum(math.prod(t.shape) for t in (*self.spec.tensors, *self.spec.state))
         model = ErrorModel(spec.dtype, self.policy, growth(inputs, math.prod(spec.shape)))
         for raw in raws:
-            model.add(raw.truth[number], widen(raw.reference[number], spec.dtype))
+            model.add(raw.truth[number], widen(raw.reference[number], spec.dtype), raw.wobble[number])
         return model
 
     def _case(self, raw: _Raw, models: Sequence[ErrorModel]) -> Case:
         expected = tuple(
             Expected.of(model, spec.dtype, truth, got)
-            for model, spec, truth, got in zip(models, self.spec.outputs, raw.truth, raw.reference, strict=True)
+            for model, spec, truth, got in zip(
+                models, self.spec.outputs, raw.truth, raw.reference, strict=True
+            )
         )
         return Case(raw.distribution, raw.inputs, expected)

@@ -98,7 +98,10 @@ SLACK_SECONDS = 150e-6
 
 
 def agreement(
-    single: Sequence[float], full: Sequence[float], reference_single: Sequence[float], reference_full: Sequence[float]
+    single: Sequence[float],
+    full: Sequence[float],
+    reference_single: Sequence[float],
+    reference_full: Sequence[float],
 ) -> Agreement:
     """Compare seconds per call of single calls with those of full rounds.
 

@@ -52,8 +52,15 @@ class Expected:
     allowed: int = 0
 
     @classmethod
-    def of(cls, model: ErrorModel, dtype: str, truth: Array, reference: Array) -> Expected:
-        """Prepare from the float64 truth and the reference's own (stored) output."""
+    def of(
+        cls,
+        model: ErrorModel,
+        dtype: str,
+        truth: Array,
+        reference: Array,
+        wobble: Array | None = None,
+    ) -> Expected:
+        """Prepare from the float64 truth, the reference's own (stored) output and the truth's wobble."""
         if not model.kind.floating:
             return cls(dtype, truth.copy(), None, None, None, model.allowed(truth.size))
         keep = np.float64 if dtype == "float64" else np.float32
@@ -74,6 +81,8 @@ class Expected:
             budget[start:stop] = bound
             kept[start:stop] = np.where(odd, own, t) if odd.any() else t
             error = np.where(odd, 0.0, np.abs(np.where(odd, 0.0, own) - finite))
+            if wobble is not None:
+                error = np.maximum(error, wobble[start:stop])
             for first, last in spans(stop - start, BLOCK):
                 share = model.typical(finite[first:last], error[first:last]) / bound[first:last]
                 blocks[(start + first) // BLOCK] = math.inf if fixed else math.sqrt(np.mean(np.square(share)))
@@ -129,7 +138,7 @@ class Expected:
             ratio = np.subtract(got, truth)
             np.abs(ratio, out=ratio)
             np.divide(ratio, budget, out=ratio)
-        return ratio  # type: ignore[no-any-return]
+        return ratio
 
     def _finding(self, stored: Array, at: int, count: int, worst: float, rms: float, why: str) -> Finding:
         budget = float(self.budget[at]) if self.budget is not None and self.budget.size else 0.0
@@ -176,4 +185,6 @@ def check_sample(model: ErrorModel, dtype: str, stored: Array, reference: Array)
     count = int(ratio.size - np.count_nonzero(ratio <= 1.0))
     worst = _number(ratio[at]) if ratio.size else 0.0
     got, expected, limit = (float(mine[at]), float(other[at]), float(bound[at])) if ratio.size else (0.0,) * 3
-    return Finding(count == 0, at, expected, got, limit, count, ratio.size, worst, 0.0, "element" if count else "")
+    return Finding(
+        count == 0, at, expected, got, limit, count, ratio.size, worst, 0.0, "element" if count else ""
+    )

@@ -112,7 +112,9 @@ class Contestant:
                 os.close(fd)
         if self.bench.state is not None:
             buffer, layout = self.bench.state
-            self._ask("state", {"layout": layout.to_json()}, [buffer.readonly_fd()], "while it took its parameters")
+            self._ask(
+                "state", {"layout": layout.to_json()}, [buffer.readonly_fd()], "while it took its parameters"
+            )
         self._ask("attach", self.ring.attachment(), [self.ring.buffer.fd], "while it was attached")
 
     def _guard(self, doing: str, action: Callable[[], Answer]) -> Answer:
@@ -143,7 +145,8 @@ class Contestant:
         """Let it run on these slots: thaw, time, freeze. Nothing of it moves afterwards."""
         self.runner.thaw()
         seconds = self._guard(
-            doing, lambda: self.runner.round(stretch.start, stretch.count, timeout=self.allowed(stretch.count))
+            doing,
+            lambda: self.runner.round(stretch.start, stretch.count, timeout=self.allowed(stretch.count)),
         )
         self.freeze()
         self.called = self.called or stretch.count > 0

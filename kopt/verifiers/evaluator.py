@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Any
 
 from kopt.sandbox import IsolationReport, open_sandbox
-from kopt.settings import Settings, settings as default_settings
+from kopt.settings import Settings
+from kopt.settings import settings as default_settings
+from kopt.verifiers import roofline as rooflines
 from kopt.verifiers import statistics
 from kopt.verifiers.baselines import Baselines
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
 from kopt.verifiers.reference import Reference
-from kopt.verifiers import roofline as rooflines
 from kopt.verifiers.roofline import Peaks
 from kopt.verifiers.sampling import Effort, Measured, sample
 from kopt.verifiers.trial import Trial
@@ -137,9 +138,11 @@ class Evaluator:
     def expect(self, effort: Effort | None) -> None:
         """Begin in the background what this effort will need."""
         for bench in self.timed[:1]:
-            if effort is Effort.FULL or (effort is Effort.QUICK and not self.known.known(bench.name)):
-                bench.start_compiling()
-            elif effort is Effort.QUICK and self.known.better(bench.name) == "compile":
+            if (
+                effort is Effort.FULL
+                or (effort is Effort.QUICK and not self.known.known(bench.name))
+                or (effort is Effort.QUICK and self.known.better(bench.name) == "compile")
+            ):
                 bench.start_compiling()
 
     def contestant(self, bench: Workbench, candidate: Candidate, artifact: bytes | None) -> Contestant:

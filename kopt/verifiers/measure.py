@@ -152,7 +152,9 @@ class Match:
         for contestant in contestants:
             self._check_outputs(contestant, eager.ring, part)
         if any(watch.touched() for watch in watches.values()):
-            raise Failure(Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call")
+            raise Failure(
+                Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call"
+            )
         self.checked += part.count
 
     @staticmethod
@@ -191,7 +193,9 @@ class Match:
             mine = np.stack([place.flat(contestant.ring.slot(s)) for s in part.slots])
             theirs = np.stack([place.flat(truth.slot(s)) for s in part.slots])
             width = mine.shape[1]
-        finding = check_sample(self.bench.cases.models[number], place.spec.dtype, mine.ravel(), theirs.ravel())
+        finding = check_sample(
+            self.bench.cases.models[number], place.spec.dtype, mine.ravel(), theirs.ravel()
+        )
         if not finding.passed:
             origin = first - finding.position + finding.position % max(1, width)
             worst = mismatch(contestant, DECLARED, number, finding, origin)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kopt.errors import ProblemError
 from kopt.sandbox import Role, RunnerHandle, Sandbox, SharedBuffer
@@ -24,7 +25,9 @@ def problem_error(problem: Problem, error: RunnerError) -> ProblemError:
         line = error.line if error.file == problem.entry else None
         first = (error.message.splitlines() or [""])[0][:300]
         return ProblemError(
-            f"the reference raises {error.type}: {first}: run the file by itself and mend it", path=path, line=line
+            f"the reference raises {error.type}: {first}: run the file by itself and mend it",
+            path=path,
+            line=line,
         )
     if isinstance(error, RunnerTimedOut):
         return ProblemError(
@@ -32,8 +35,12 @@ def problem_error(problem: Problem, error: RunnerError) -> ProblemError:
             path=path,
         )
     if isinstance(error, RunnerCrashed):
-        return ProblemError(f"the reference's process ended ({error.detail}): use smaller sizes, with --set", path=path)
-    return ProblemError(f"the reference's process broke the protocol ({error}): run the file by itself", path=path)
+        return ProblemError(
+            f"the reference's process ended ({error.detail}): use smaller sizes, with --set", path=path
+        )
+    return ProblemError(
+        f"the reference's process broke the protocol ({error}): run the file by itself", path=path
+    )
 
 
 class Reference:
@@ -50,12 +57,16 @@ class Reference:
             raise ProblemError("declares no workload", path=problem.path or problem.name)
 
     def ask(
-        self, op: str, body: dict[str, object] | None = None, fds: Sequence[int] = (), timeout: float = SECONDS
-    ) -> dict[str, object]:
+        self,
+        op: str,
+        body: Mapping[str, Any] | None = None,
+        fds: Sequence[int] = (),
+        timeout: float = SECONDS,
+    ) -> dict[str, Any]:
         """A request whose failure is the problem's."""
         self.runner.thaw()
         try:
-            return self.runner.request(op, body or {}, timeout=timeout, fds=fds)
+            return self.runner.request(op, dict(body or {}), timeout=timeout, fds=fds)
         except RunnerError as error:
             raise problem_error(self.problem, error) from error
 
@@ -87,7 +98,9 @@ class Reference:
         self.ask("state", {"layout": layout.to_json()}, [buffer.fd])
         return buffer, layout
 
-    def generate(self, slots: Sequence[int], seeds: Sequence[int], distribution: str = "declared") -> str | None:
+    def generate(
+        self, slots: Sequence[int], seeds: Sequence[int], distribution: str = "declared"
+    ) -> str | None:
         """Fill inputs; the reason when this distribution does not apply."""
         body = {"slots": list(slots), "seeds": list(seeds), "distribution": distribution}
         skipped = self.ask("generate", body).get("skipped")
@@ -118,5 +131,3 @@ class Reference:
         if self.ring is not None:
             self.ring.close()
             self.ring = None
-
-

@@ -48,7 +48,8 @@ class Ring:
 
     def slot(self, index: int) -> Bytes:
         """The bytes of one slot."""
-        return self.rows[index]
+        row: Bytes = self.rows[index]
+        return row
 
     def columns(self, place: Place, slots: slice) -> Bytes:
         """One tensor's bytes in several slots, a row for each."""
@@ -94,4 +95,6 @@ class Ring:
 
 def _same(a: Bytes, b: Bytes) -> bool:
     whole = a.size // 8 * 8
-    return bool(np.array_equal(a[:whole].view("u8"), b[:whole].view("u8")) and np.array_equal(a[whole:], b[whole:]))
+    return bool(
+        np.array_equal(a[:whole].view("u8"), b[:whole].view("u8")) and np.array_equal(a[whole:], b[whole:])
+    )

@@ -73,7 +73,9 @@ class Peaks:
             return peaks
 
     @classmethod
-    def again(cls, sandbox: Sandbox, settings: Settings, environment: Mapping[str, Any], old: Peaks | None) -> Peaks:
+    def again(
+        cls, sandbox: Sandbox, settings: Settings, environment: Mapping[str, Any], old: Peaks | None
+    ) -> Peaks:
         """Measure once more, keep the higher figures and the file."""
         found = [peaks for peaks in (old, measure(sandbox)) if peaks is not None]
         names = ("copy", "triad", "read", "flops")
@@ -130,7 +132,12 @@ def measure(sandbox: Sandbox) -> Peaks | None:
 
 
 def _run(
-    sandbox: Sandbox, candidate: Candidate, artifact: bytes, spec: WorkloadSpec, layout: Layout, ring: SharedBuffer
+    sandbox: Sandbox,
+    candidate: Candidate,
+    artifact: bytes,
+    spec: WorkloadSpec,
+    layout: Layout,
+    ring: SharedBuffer,
 ) -> Peaks:
     rows = ring.array.reshape(layout.slots, layout.stride)
     places = {p.spec.name: p for p in layout.places}

@@ -17,10 +17,19 @@ MOST_BYTES = 4 << 20
 MOST_FILES = 256
 
 _HINTS = (
-    ("starts threads or processes", r"\b(threading|multiprocessing|subprocess|os\.fork|pthread_create|std::thread)\b"),
-    ("reaches into the interpreter", r"\b(sys\.modules|sys\._getframe|inspect\.stack|gc\.get_objects|ctypes)\b"),
+    (
+        "starts threads or processes",
+        r"\b(threading|multiprocessing|subprocess|os\.fork|pthread_create|std::thread)\b",
+    ),
+    (
+        "reaches into the interpreter",
+        r"\b(sys\.modules|sys\._getframe|inspect\.stack|gc\.get_objects|ctypes)\b",
+    ),
     ("hides names", r"\b(getattr|setattr|__import__|exec|eval|importlib)\s*\("),
-    ("changes global settings", r"\b(set_num_threads|set_default_dtype|allow_tf32|set_float32_matmul_precision)\b"),
+    (
+        "changes global settings",
+        r"\b(set_num_threads|set_default_dtype|allow_tf32|set_float32_matmul_precision)\b",
+    ),
     ("falls back when its own code raises", r"except[^\n]*:\s*\n\s*return"),
     ("calls the library's own compiler", r"\btorch\.(compile|jit)\b"),
     ("touches the clock", r"\b(perf_counter|clock_gettime|rdtsc|time\.sleep|nanosleep)\b"),
@@ -36,7 +45,9 @@ def check(candidate: Candidate) -> list[str]:
     sources = candidate.sources
     size = sum(len(text.encode("utf-8", "replace")) for text in sources.values())
     if size > MOST_BYTES or len(sources) > MOST_FILES:
-        raise _rejected(f"{len(sources)} files of {size} bytes: at most {MOST_FILES} and {MOST_BYTES} are taken")
+        raise _rejected(
+            f"{len(sources)} files of {size} bytes: at most {MOST_FILES} and {MOST_BYTES} are taken"
+        )
     for name in sources:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\0" in name or not name:
@@ -69,7 +80,9 @@ def _check_python(sources: Mapping[str, str], file: str, symbol: str) -> None:
             where = f"{name}:{line}" if line else name
             raise _rejected(f"{where}: {getattr(error, 'msg', None) or error}: mend the syntax") from None
         if name == file and not _binds(tree, symbol):
-            raise _rejected(f"{file} defines no {symbol!r}: name the entry ModelNew or run, or give file::symbol")
+            raise _rejected(
+                f"{file} defines no {symbol!r}: name the entry ModelNew or run, or give file::symbol"
+            )
 
 
 def _binds(tree: ast.Module, symbol: str) -> bool:

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from kopt.words import Speedup, Timing
 
@@ -25,12 +26,14 @@ MINIMUM_EFFECT = 0.02
 _RESAMPLES = 2000
 
 
-def _medians(values: np.ndarray, seed: int) -> np.ndarray:
+def _medians(values: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
     draw = np.random.default_rng(seed).integers(0, values.size, (_RESAMPLES, values.size))
-    return np.median(values[draw], axis=1)
+    return np.asarray(np.median(values[draw], axis=1))
 
 
-def interval(values: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0) -> tuple[float, float, float]:
+def interval(
+    values: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0
+) -> tuple[float, float, float]:
     """Median of ``values`` with a percentile bootstrap interval; the whole range when there are fewer than six."""
     sample = np.asarray(values, np.float64)
     middle = float(np.median(sample))
@@ -96,5 +99,10 @@ def timing(samples: Sequence[float], calls: int, without_copy: float | None = No
     """Seconds per call from rounds: median and interval."""
     middle, low, high = interval(samples)
     return Timing(
-        median=middle, low=low, high=high, samples=tuple(samples), calls_per_round=calls, without_copy=without_copy
+        median=middle,
+        low=low,
+        high=high,
+        samples=tuple(samples),
+        calls_per_round=calls,
+        without_copy=without_copy,
     )

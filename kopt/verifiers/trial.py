@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
 from kopt.sandbox.builder import uses_extensions
-from kopt.verifiers import statistics, static
+from kopt.verifiers import static, statistics
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
@@ -145,7 +145,12 @@ class Trial:
         spec = self.evaluator.specs[0]
         built: BuildResult = self.evaluator.sandbox.builder.build(candidate, spec_json=to_json(spec))
         self.artifact = built.artifact
-        self.build = {"digest": built.digest, "cached": built.cached, "seconds": built.seconds, **built.report}
+        self.build = {
+            "digest": built.digest,
+            "cached": built.cached,
+            "seconds": built.seconds,
+            **built.report,
+        }
         detail |= {"cached": built.cached, "digest": built.digest, "report": built.report}
         if not built.ok:
             first = (built.first_error or "the build failed").strip()
@@ -231,7 +236,9 @@ class Trial:
         match = Match(bench, sides)
 
         def seen(count: int, found: dict[str, Speedup]) -> None:
-            self.evaluator.observe("sample", {"workload": bench.name, "pairs": count, "speedup": to_json(found)})
+            self.evaluator.observe(
+                "sample", {"workload": bench.name, "pairs": count, "speedup": to_json(found)}
+            )
 
         measured = sample(
             match, "candidate", names, self.effort, target=target, deadline=self.deadline, observe=seen

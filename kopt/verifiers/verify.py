@@ -68,7 +68,9 @@ class Verified:
             self.ratio = max(self.ratio, finding.ratio)
 
 
-def mismatch(contestant: Contestant, distribution: str, output: int, finding: Finding, origin: int = 0) -> Mismatch:
+def mismatch(
+    contestant: Contestant, distribution: str, output: int, finding: Finding, origin: int = 0
+) -> Mismatch:
     """A finding with its place in the output's own indices."""
     place = contestant.layout.role("output")[output]
     return Mismatch(
@@ -99,7 +101,9 @@ def describe(worst: Mismatch, finding: Finding) -> str:
     )
 
 
-def run_cases(contestant: Contestant, cases: Sequence[Case], mutates_inputs: bool, into: Verified, doing: str) -> None:
+def run_cases(
+    contestant: Contestant, cases: Sequence[Case], mutates_inputs: bool, into: Verified, doing: str
+) -> None:
     """One round over as many slots as there are cases, then compare everything.
 
     Raises:
@@ -121,10 +125,13 @@ def run_cases(contestant: Contestant, cases: Sequence[Case], mutates_inputs: boo
             raise Failure(Verdict.WRONG, describe(into.worst, finding))
         if not mutates_inputs and not ring.inputs_equal(slot, case.inputs):
             raise Failure(
-                Verdict.WRONG, f"it changed its inputs ({case.distribution} inputs), which the reference leaves alone"
+                Verdict.WRONG,
+                f"it changed its inputs ({case.distribution} inputs), which the reference leaves alone",
             )
     if watch.touched():
-        raise Failure(Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call")
+        raise Failure(
+            Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call"
+        )
 
 
 def verify(contestant: Contestant, cases: Cases, into: Verified, *, skip: int = 0) -> None:
@@ -137,4 +144,6 @@ def verify(contestant: Contestant, cases: Cases, into: Verified, *, skip: int = 
     _SECRET.shuffle(order)
     most = contestant.layout.slots
     for first in range(0, len(order), most):
-        run_cases(contestant, order[first : first + most], cases.mutates_inputs, into, "while it was verified")
+        run_cases(
+            contestant, order[first : first + most], cases.mutates_inputs, into, "while it was verified"
+        )

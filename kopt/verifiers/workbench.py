@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,13 @@ class Workbench:
         reference: Reference | None = None,
         cache: CompileCache | None = None,
     ) -> None:
-        self.problem, self.sandbox, self.workload, self.seed, self.smoke = problem, sandbox, workload, seed, smoke
+        self.problem, self.sandbox, self.workload, self.seed, self.smoke = (
+            problem,
+            sandbox,
+            workload,
+            seed,
+            smoke,
+        )
         self.cache, self.brief = cache, brief or smoke or workload.held_out
         self.eager = reference or Reference(problem, sandbox)
         self.spec: WorkloadSpec = self.eager.select(workload, seed, smoke)
@@ -89,7 +96,7 @@ class Workbench:
         self.eager.attach(layout)
         self.eager.generate([0, 1], [draw_seed(), draw_seed()])
         self.eager.round(0, 1)
-        self.call_seconds = min(self.eager.round(0, 2) / 2 for _ in range(2))
+        self.call_seconds = min(self.eager.round(0, 2) / 2 for _ in range(3))
         slots = slots_for(layout.stride, self.call_seconds, last_level_cache())
         if self.brief:  # never timed
             slots = min(slots, 8)
@@ -131,7 +138,7 @@ class Workbench:
             reference.select(self.workload, self.seed, self.smoke)
             reference.attach(self.layout)
             reference.generate([0], [draw_seed()])
-            body: dict[str, object] = {"implementation": "compile"}
+            body: dict[str, Any] = {"implementation": "compile"}
             if self.cache is None:
                 reference.ask("use", body)
             else:
@@ -144,7 +151,7 @@ class Workbench:
                 reference.close()
 
     @staticmethod
-    def _compile_with(cache: CompileCache, reference: Reference, body: dict[str, object]) -> None:
+    def _compile_with(cache: CompileCache, reference: Reference, body: dict[str, Any]) -> None:
         known = cache.load()
         with SharedBuffer(max(_COMPILE_CACHE_BYTES, len(known)), "inductor") as buffer:
             buffer.array[: len(known)] = np.frombuffer(known, np.uint8)

@@ -1,0 +1,223 @@
+"""The formula of the error budget, and what it accepts and rejects."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kopt.verifiers.budget import BLOCK, ErrorModel, growth, wobble
+from kopt.verifiers.cases import nudge
+from kopt.verifiers.compare import Expected, Finding, check_sample
+from kopt.verifiers.dtypes import widen
+from kopt.words import TolerancePolicy
+
+U = 2.0**-24
+TINY = 2.0**-126
+
+
+def expected(
+    truth: torch.Tensor, reference: torch.Tensor, moved: torch.Tensor | None = None, **policy: float
+) -> Expected:
+    name = str(reference.dtype).removeprefix("torch.")
+    model = ErrorModel(name, TolerancePolicy(**policy))
+    stored, flat = raw(reference), truth.contiguous().numpy().ravel()
+    swing = None if moved is None else wobble(flat, moved.contiguous().numpy().ravel(), name)
+    model.add(flat, widen(stored, name), swing)
+    return Expected.of(model, name, flat, stored, swing)
+
+
+def raw(tensor: torch.Tensor) -> np.ndarray:
+    flat = tensor.contiguous().flatten()
+    return flat.view(torch.uint16).numpy() if tensor.dtype is torch.bfloat16 else flat.numpy()
+
+
+def verdicts(make: object, shape: tuple[int, ...], **others: object) -> dict[str, Finding]:
+    torch.manual_seed(1)
+    x = torch.randn(shape)
+    near = x.clone()
+    nudge(near.numpy().view(np.uint8).reshape(-1), "float32")
+    wanted = expected(make(x.double()), make(x), make(near.double()))
+    return {name: wanted.check(raw(other(x).float())) for name, other in others.items()}
+
+
+def test_budget_is_the_formula_in_the_docstring() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.concatenate([rng.uniform(1.0, 1.99, 1000), rng.uniform(1e-3, 1.9e-3, 1000)])
+    error = np.where(truth > 0.1, 3e-6, 2e-9)
+    model = ErrorModel("float32", TolerancePolicy(multiple=8.0), growth(4096, 1))
+    model.add(truth, (truth + error))
+    n_factor = 1 + 12 / 4
+    for t, e in ((1.5, 3e-6), (1.5e-3, 2e-9)):
+        s = max(e, 0.0)
+        budget = float(model.budget(np.array([t]))[0])
+        low = 8 * max(s, U * t * n_factor) + 2 * U * t + TINY
+        assert low * 0.999 <= budget <= 8 * max(1.25 * s, U * t * n_factor) + 2 * U * t + TINY + low * 1e-3
+
+
+def test_block_criterion_is_the_formula() -> None:
+    truth = np.full(2 * BLOCK, 1.5)
+    got = truth + np.where(np.arange(2 * BLOCK) % 2, 1e-6, -1e-6)
+    model = ErrorModel("float32", TolerancePolicy(multiple=8.0))
+    model.add(truth, got)
+    made = Expected.of(model, "float32", truth, got.astype(np.float32))
+    assert made.blocks is not None
+    assert made.budget is not None
+    wanted = 8 * 1e-6 / made.budget[0]
+    assert made.blocks == pytest.approx([wanted, wanted], rel=0.1)
+
+
+def test_a_systematic_loss_within_the_elements_budget_is_seen_by_the_blocks() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1.0, 2.0, 8 * BLOCK)
+    noise = rng.standard_normal(truth.size) * 1e-6
+    model = ErrorModel("float32", TolerancePolicy())
+    model.add(truth, truth + noise)
+    made = Expected.of(model, "float32", truth, (truth + noise).astype(np.float32))
+    finding = made.check((truth + 1.5e-5).astype(np.float32))
+    assert finding.ratio < 1 < finding.rms
+    assert not finding.passed
+    assert made.check((truth + 2 * np.roll(noise, 7)).astype(np.float32)).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "shape", "honest"),
+    [
+        ("sigmoid", torch.sigmoid, (512, 512), lambda x: 1 / (1 + torch.exp(-x))),
+        ("softmax", lambda x: x.softmax(-1), (256, 1000), lambda x: (x - x.amax(-1, True)).exp() / (x - x.amax(-1, True)).exp().sum(-1, True)),
+        ("log softmax", lambda x: x.log_softmax(-1), (256, 1000), lambda x: x - x.logsumexp(-1, True)),
+        ("sum", lambda x: x.sum(-1), (256, 4096), lambda x: sum(x[:, i::16].cumsum(-1)[:, -1] for i in range(16))),
+        ("mean square", lambda x: (x * x).mean(), (512, 512), lambda x: (x.view(-1, 16) ** 2).cumsum(0)[-1].sum() / x.numel()),
+        ("matmul", lambda x: x @ x.t(), (256, 512), lambda x: x.flip(1) @ x.flip(1).t()),
+        ("rms norm", lambda x: x * (x * x).mean(-1, True).add(1e-5).rsqrt(), (256, 1024), lambda x: x / (x.flip(1).square().cumsum(-1)[:, -1:] / x.shape[1] + 1e-5).sqrt()),
+        ("cumsum", lambda x: x.cumsum(-1), (64, 4096), lambda x: (x.view(64, 64, 64).cumsum(-1) + torch.cat([torch.zeros(64, 1), x.view(64, 64, 64).sum(-1).cumsum(-1)[:, :-1]], 1)[..., None]).view(64, 4096)),
+        ("gelu", torch.nn.functional.gelu, (512, 512), lambda x: 0.5 * x * (1 + torch.erf(x * 0.7071067811865476))),
+    ],
+)  # fmt: skip
+def test_honest_kernels_pass_and_lower_precision_fails(name: str, make, shape, honest) -> None:  # type: ignore[no-untyped-def]
+    found = verdicts(
+        make,
+        shape,
+        honest=honest,
+        bfloat16=lambda x: make(x.bfloat16().float()),
+        half=lambda x: make(x.half().float()),
+        zeros=lambda x: make(x) * 0,
+        partial=lambda x: torch.cat([make(x).flatten()[:-1], torch.zeros(1)]).view(make(x).shape),
+    )
+    assert found["honest"].passed, found["honest"]
+    for other in ("bfloat16", "zeros", "partial"):
+        assert not found[other].passed, other
+    if name != "mean square":  # one number, to which rounding of the inputs averages out
+        assert not found["half"].passed
+
+
+def test_tensor_float_32_is_caught() -> None:
+    def narrow(x: torch.Tensor) -> torch.Tensor:
+        return (x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
+
+    found = verdicts(lambda x: x @ x.t(), (256, 512), tf32=lambda x: narrow(x) @ narrow(x).t())
+    assert not found["tf32"].passed
+
+
+def test_tiny_values_are_judged_by_their_own_magnitude() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(256, 1000) * 8
+    wanted = expected(x.double().softmax(-1), x.softmax(-1))
+    cut = x.softmax(-1)
+    cut[cut < 1e-8] = 0
+    finding = wanted.check(raw(cut))
+    assert not finding.passed
+
+
+def test_not_a_number_and_infinities_must_match() -> None:
+    truth = torch.ones(10000, dtype=torch.float64)
+    truth[5] = math.inf
+    wanted = expected(truth, truth.float())
+    good = truth.float()
+    assert wanted.check(raw(good)).passed
+    for place, value in (
+        (5, 1.0),
+        (5, -math.inf),
+        (5, math.nan),
+        (6, math.inf),
+        (6, math.nan),
+        (9999, math.nan),
+    ):
+        bad = good.clone()
+        bad[place] = value
+        finding = wanted.check(raw(bad))
+        assert not finding.passed, (place, value)
+        assert finding.position == place
+        assert finding.count == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 256).to(dtype)
+    wanted = expected(torch.tanh(x.double()), torch.tanh(x))
+    assert wanted.check(raw(torch.tanh(x))).passed
+    coarse = torch.tanh(x).double()
+    coarse = (coarse * (16 if dtype is torch.bfloat16 else 64)).round() / (
+        16 if dtype is torch.bfloat16 else 64
+    )
+    assert not wanted.check(raw(coarse.to(dtype))).passed
+
+
+def test_integers_must_be_equal_save_for_the_references_own_ties() -> None:
+    truth = torch.arange(1000)
+    wanted = expected(truth, truth.clone())
+    assert wanted.check(raw(truth)).passed
+    other = truth.clone()
+    other[3] += 1
+    finding = wanted.check(raw(other))
+    assert not finding.passed
+    assert (finding.position, finding.expected, finding.got) == (3, 3.0, 4.0)
+    tied = truth.clone()
+    tied[7] += 1
+    lenient = expected(truth, tied)
+    assert lenient.check(raw(other)).passed
+    assert not lenient.check(raw(truth + 1)).passed
+
+
+def test_fixed_tolerances() -> None:
+    truth = torch.linspace(1, 2, 1000, dtype=torch.float64)
+    wanted = expected(truth, truth.float(), rtol=1e-2, atol=1e-3)
+    assert wanted.check(raw((truth * 1.009).float())).passed
+    assert not wanted.check(raw((truth * 1.02).float())).passed
+
+
+def test_samples_are_compared_with_the_reference_itself() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4096, 16)
+    model = ErrorModel("float32", TolerancePolicy())
+    model.add(torch.sigmoid(x.double()).numpy().ravel(), torch.sigmoid(x).numpy().ravel())
+    y = torch.randn(1000)
+    reference = torch.sigmoid(y).numpy()
+    assert check_sample(model, "float32", (1 / (1 + torch.exp(-y))).numpy(), reference).passed
+    assert not check_sample(model, "float32", torch.sigmoid(y.half().float()).numpy(), reference).passed
+    spoilt = reference.copy()
+    spoilt[17] = np.nan
+    finding = check_sample(model, "float32", spoilt, reference)
+    assert not finding.passed
+    assert finding.position == 17
+
+
+def test_moving_the_inputs_counts_as_error_but_jumps_do_not() -> None:
+    truth = np.full(1000, 2.0)
+    moved = truth + 1e-6
+    moved[3] = 3.0
+    swing = wobble(truth, moved, "float32")
+    assert swing[3] == 0
+    assert swing[4] == pytest.approx(1e-6, rel=1e-3)
+
+
+def test_nudge_moves_by_one_unit_and_keeps_zeros_and_infinities() -> None:
+    x = np.array([0.0, -0.0, np.inf, np.nan, *np.linspace(-3, 3, 1000)], np.float32)
+    y = x.copy()
+    nudge(y.view(np.uint8), "float32")
+    steps = y[4:].view(np.int32).astype(np.int64) - x[4:].view(np.int32)
+    assert set(steps) == {-1, 0, 1}
+    assert np.array_equal(y[:4].view(np.int32), x[:4].view(np.int32))
