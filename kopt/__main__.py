@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from pathlib import Path
 
 
 def _keep_public_packages() -> None:
-    """Forget the current directory as a place to import from when it is a checkout of kopt.
+    """Forget a checkout of kopt as a place to import from; kopt itself is imported already.
 
-    ``python -m`` puts it first on the path, and a checkout's top level holds links named like public packages
-    (``kernels``, ``verifiers``, ``agents``), which would be imported in their stead.
+    ``python -m`` puts the current directory first on the path, and a checkout's top level holds links named like
+    public packages (``kernels``, ``verifiers``, ``agents``), which would be imported in their stead.
     """
-    here = sys.path[0] if sys.path else None
-    if here is not None and os.path.islink(os.path.join(here or ".", "kernels")):  # noqa: PTH114, PTH118
-        del sys.path[0]
+    sys.path[:] = [entry for entry in sys.path if not (Path(entry or ".") / "kernels").is_symlink()]
 
 
 _keep_public_packages()

@@ -142,7 +142,7 @@ def _peaks() -> Mapping[str, Any] | None:
     """The machine's measured peaks, if a run has needed them already."""
     import json
 
-    found = sorted(Path(_home()).glob("**/peaks*.json"))
+    found = sorted(Path(_home()).glob("peaks/*.json"), key=lambda p: p.stat().st_mtime)
     for path in found[-1:]:
         try:
             document = json.loads(path.read_text())

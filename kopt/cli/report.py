@@ -10,7 +10,7 @@ from kopt.cli.common import duration, gain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kopt.words import Evaluation, Mismatch
+    from kopt.words import Evaluation
 
 STYLES = {"correct": "bold green", "wrong": "bold red", "tampered": "bold magenta"}
 
@@ -46,7 +46,9 @@ def _detail(detail: Mapping[str, Any]) -> str:
     parts = [
         f"{key.replace('_', ' ')} {_plain(value)}"
         for key, value in detail.items()
-        if isinstance(value, (bool, int, float, str)) and value != ""
+        if isinstance(value, (bool, int, float, str))
+        and value != ""
+        and key not in ("digest", "reason", "log")
     ]
     text = " ".join(", ".join(parts).split())
     return text if len(text) <= 100 else text[:97] + "..."
@@ -73,7 +75,7 @@ def _times(evaluation: Evaluation) -> Any:
 def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     facts = []
     if evaluation.worst is not None:
-        facts.append(("worst error", describe_error(evaluation.worst)))
+        facts.append(("worst error", describe_error(evaluation)))
     roofline = evaluation.roofline
     if roofline is not None:
         bound = duration(roofline.bound_seconds)
@@ -90,18 +92,28 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         text += f", without {', '.join(missing)} (`kopt doctor` tells what that costs)"
     facts.append(("sandbox", text))
     keys = ("cpu", "threads", "torch", "compiler")
-    environment = [str(evaluation.environment[k]) + (" threads" if k == "threads" else "") for k in keys
-                   if evaluation.environment.get(k)]  # fmt: skip
+    shown = {"threads": "{} threads", "torch": "torch {}"}
+    environment = [
+        shown.get(k, "{}").format(evaluation.environment[k]) for k in keys if evaluation.environment.get(k)
+    ]
     if environment:
         facts.append(("environment", ", ".join(environment)))
     facts.extend(("note", note) for note in evaluation.notes)
     return facts
 
 
-def describe_error(worst: Mismatch) -> str:
-    """Where the largest error is, with both values and the budget there."""
+def describe_error(evaluation: Evaluation) -> str:
+    """The largest error against its budget, where it is, and both values there."""
+    worst = evaluation.worst
+    if worst is None:
+        return "none"
+    share = evaluation.errors.get("error_over_budget")
+    if isinstance(share, (int, float)) and share == 0 and worst.count == 0:
+        return "none: the outputs equal the truth exactly"
     place = f"{worst.output}[{', '.join(map(str, worst.index))}]"
     text = f"{place} expected {worst.expected:.9g}, got {worst.got:.9g}, budget {worst.budget:.3g}"
+    if isinstance(share, (int, float)) and worst.count == 0:
+        text = f"{share * 100:.0f} % of its budget: {text}"
     where = f"workload {worst.workload}, {worst.distribution} inputs"
     if worst.count:
         where += f"; {worst.count} of {worst.total} elements are beyond the budget"

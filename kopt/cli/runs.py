@@ -122,7 +122,7 @@ def _event_line(payload: Any) -> str:
         if key == "gain" and value:
             parts.append(gain(value))
         elif isinstance(value, (str, int, float)) and value != "":
-            parts.append(f"{key}={value[:12] if key == 'candidate' else value}")
+            parts.append(f"{key}={str(value)[:12] if key == 'candidate' else value}")
     return " ".join(" ".join(parts).split())[:120]
 
 

@@ -53,7 +53,7 @@ def _show_winner(out: Console, result: RunResult, best: Evaluation) -> None:
             text += f", {roofline.percent:.0f} % of what {roofline.limit} allows on this machine"
         out.print(text, soft_wrap=True)
     if best.worst is not None:
-        out.print(f"  worst error: {describe_error(best.worst)}", soft_wrap=True, markup=False)
+        out.print(f"  worst error: {describe_error(best)}", soft_wrap=True, markup=False)
     if best.sandbox.get("backend") == "none":
         out.print("  [bold red]not isolated[/]: candidates ran as you (--sandbox none)")
 

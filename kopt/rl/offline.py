@@ -9,6 +9,8 @@ Part of the budget is kept back for the last step, for an unconfirmed winner is 
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -25,8 +27,12 @@ PATIENCE = 10
 STEP = 1.01
 CONFIRMED = 3
 """How many candidates may be tried for the confirmation."""
-LEAST_CONFIRM_SECONDS = 14.0
+CONFIRM_SECONDS = 15.0
+"""What a quick trial is thought to take until two have been seen: the first also times baselines."""
 MOST_CONFIRM_SHARE = 0.35
+"""Of the budget, where that is less."""
+TRIAL_SECONDS = 5.0
+"""What a quick trial is thought to take until two have been seen: the first also times the baselines."""
 
 
 class Source(Protocol):
@@ -45,8 +51,8 @@ class Search(Protocol):
     def ask(self) -> Candidate | None:
         """Another instance of the candidate, or None when all were tried."""
 
-    def tell(self, candidate: Candidate, value: float) -> None:
-        """How good the instance was: the speed-up, 0 when it is not correct."""
+    def tell(self, candidate: Candidate, cost: float | None, /) -> None:
+        """The instance's time over the better baseline's, or None when it is not correct."""
 
 
 class Offline(Planned):
@@ -62,7 +68,7 @@ class Offline(Planned):
         self._tuner = tuner
         self._ledger = ledger
         self._seen: dict[str, tuple[Candidate, Evaluation]] = {}
-        self._longest = 0.0
+        self._seconds: list[float] = []
 
     def explain(self) -> list[str]:
         """What the proposer has to say."""
@@ -87,7 +93,7 @@ class Offline(Planned):
     def _try(self, candidate: Candidate, phase: Phase) -> Plan:
         evaluation = yield Trial(candidate=candidate, effort="quick", phase=phase)
         self._seen[candidate.digest] = (candidate, evaluation)
-        self._longest = max(self._longest, evaluation.seconds)
+        self._seconds.append(evaluation.seconds)
 
     def _tune(self, base: Candidate, evaluation: Evaluation) -> Plan:
         search = self._tuner(base, evaluation)
@@ -99,7 +105,7 @@ class Offline(Planned):
             if candidate.digest not in self._seen:
                 yield from self._try(candidate, "tune")
             value = score(self._seen[candidate.digest][1])
-            search.tell(candidate, value)
+            search.tell(candidate, 1 / value if value else None)
             fruitless = 0 if value > best * STEP else fruitless + 1
             best = max(best, value)
 
@@ -118,7 +124,6 @@ class Offline(Planned):
 
     def _may_search(self) -> bool:
         """Whether another quick trial leaves enough for the confirmation."""
-        kept = max(LEAST_CONFIRM_SECONDS, 3 * self._longest)
-        if SECONDS in self._ledger.limits:
-            kept = min(kept, MOST_CONFIRM_SHARE * self._ledger.limits[SECONDS])
-        return self._ledger.left(EVALUATIONS) > 1 and self._ledger.left(SECONDS) > kept + self._longest
+        kept = min(CONFIRM_SECONDS, MOST_CONFIRM_SHARE * self._ledger.limits.get(SECONDS, math.inf))
+        trial = statistics.median(self._seconds[1:]) if len(self._seconds) > 1 else TRIAL_SECONDS
+        return self._ledger.left(EVALUATIONS) > 1 and self._ledger.left(SECONDS) > kept + trial

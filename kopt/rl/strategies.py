@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kopt.rl.budget import Ledger
 from kopt.rl.offline import Offline, Search
@@ -29,10 +29,14 @@ class _Generator:
 
     def propose(self) -> Iterable[Candidate]:
         from kopt.agents.context import Context
+        from kopt.agents.offline.proposer import TRACE
         from kopt.sandbox.errors import RunnerError
 
+        wanted: list[dict[str, Any]] = [{"workload": s.workload.index} for s in self._evaluator.specs]
+        if self._problem.format == "kopt":  # its axes vary: tiny sizes tell them from constants
+            wanted.append({"smoke": True})
         try:
-            graph = self._evaluator.invoke("kopt.agents.offline.trace:trace", {})
+            graph = [self._evaluator.invoke(TRACE, arguments) for arguments in wanted]
         except RunnerError as error:
             self._failure = f"the reference cannot be traced: {error}"
             return

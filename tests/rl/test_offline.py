@@ -32,8 +32,8 @@ class Counting:
         self.asked += 1
         return candidate(f"{self.base}-{self.asked}") if self.asked <= self.most else None
 
-    def tell(self, one, value):
-        self.told.append(value)
+    def tell(self, one, cost):
+        self.told.append(cost)
 
 
 def play(strategy, ratios, ledger=None):
@@ -61,7 +61,7 @@ def test_explore_tune_confirm():
     assert asked[:3] == [("a", "quick", "explore"), ("b", "quick", "explore"), ("c", "quick", "explore")]
     assert [s.base for s in searches] == ["c"]  # `a` is too far behind to be tuned
     assert sum(phase == "tune" for *_, phase in asked) == 3 + PATIENCE
-    assert searches[0].told[:3] == [1.0, 1.0, 2.5]
+    assert searches[0].told[:3] == [1.0, 1.0, 0.4]
     assert asked[-1] == ("c-3", "full", "confirm")
 
 
