@@ -75,7 +75,9 @@ class Rows:
             known: C++ text of leaves that are values already.
         """
         known = dict(known or {})
-        mark = "" if self.prefix == "t" else f"{self.prefix}_"  # what stands beside another expression differs in name
+        mark = (
+            "" if self.prefix == "t" else f"{self.prefix}_"
+        )  # what stands beside another expression differs in name
         hoisted: list[str] = []
         for name, leaf in self.leaves.items():
             if name in known:
@@ -90,10 +92,14 @@ class Rows:
                 known[name] = f"{mark}{name}_v"
             elif inner == 1:
                 hoisted.append(f"const auto* const {mark}{name}_row = {at};")
-                known[name] = f"load_part({mark}{name}_row + j, {count})" if count else f"load({mark}{name}_row + j)"
+                known[name] = (
+                    f"load_part({mark}{name}_row + j, {count})" if count else f"load({mark}{name}_row + j)"
+                )
             else:
                 raise Unsupported(f"{leaf.tensor} is read with a stride along rows of the result")
-        emitted = expressions.emit([self.root], lambda leaf: known[leaf.name], real=self.real, prefix=self.prefix)
+        emitted = expressions.emit(
+            [self.root], lambda leaf: known[leaf.name], real=self.real, prefix=self.prefix
+        )
         return Row(hoisted, emitted.lines, emitted.results[0])
 
     def address(self, place: Leaf | Output, index: Sequence[str]) -> tuple[list[str], int]:
@@ -119,6 +125,18 @@ class Rows:
         if inner is None or len(set(inner)) > 1:
             raise Unsupported("a row of the result is split into several axes afterwards")
         return terms, inner[0]
+
+    def strides(self, leaf: Leaf) -> list[Size]:
+        """A leaf's stride along each dimension.
+
+        Raises:
+            Unsupported: a dimension consists of axes that are not evenly spaced.
+        """
+        held = dict(leaf.strides())
+        found = [self._collapsed(dim, held) for dim in self.dims]
+        if any(stride is None for stride in found):
+            raise Unsupported(f"{leaf.tensor} is not evenly spaced along a dimension")
+        return [stride for stride in found if stride is not None]
 
     def _collapsed(self, dim: Sequence[Axis], strides: dict[Axis, Size]) -> Size | None:
         """The one stride of a dimension of several axes, if it has one."""
