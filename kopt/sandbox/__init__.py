@@ -1,7 +1,7 @@
 """Run code nobody trusts: isolation, runners forked from a zygote, toolchains and their cache.
 
-Owns processes, memory shared with them, and builds. Knows nothing of verdicts: the judge decides what a runner's
-bytes and times mean.
+Owns processes, memory shared with them, and builds. Knows nothing of verdicts: the judge decides what a
+runner's bytes and times mean.
 """
 
 from kopt.sandbox.buffers import SharedBuffer

@@ -37,7 +37,7 @@ def _under(path: Path, roots: Iterable[Path]) -> bool:
 
 
 def visible_roots() -> list[Path]:
-    """The Python environment: prefixes, and site directories of the few packages runners import, where elsewhere."""
+    """The Python environment: prefixes, and where else the few packages lie that runners import."""
     roots: list[Path] = []
     wanted = [Path(sys.base_prefix), Path(sys.prefix), Path(sys.base_exec_prefix), Path(sys.exec_prefix)]
     for name in ("torch", "numpy", "tvm_ffi", "triton", "sympy", "pydantic"):

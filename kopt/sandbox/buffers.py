@@ -24,7 +24,8 @@ class SharedBuffer:
         try:
             os.ftruncate(self.fd, max(size, 1))
             fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEAL_SHRINK | _SEAL_GROW)
-            # Populated by the judge: the pages are charged to it, and neither side meets page faults in a round.
+            # Populated by the judge: the pages are charged to it, and neither side meets page faults in a
+            # round.
             self._map = mmap.mmap(self.fd, max(size, 1), flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
         except BaseException:
             os.close(self.fd)
@@ -34,8 +35,8 @@ class SharedBuffer:
     def readonly_fd(self) -> int:
         """A descriptor that can only be mapped for reading.
 
-        From here on nobody new can get a writable view, not even by reopening the descriptor; mappings that exist
-        (the judge's, and that of the runner which filled the buffer) stay writable.
+        From here on nobody new can get a writable view, not even by reopening the descriptor; mappings that
+        exist (the judge's, and that of the runner which filled the buffer) stay writable.
         """
         if self._readonly is None:
             fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEAL_FUTURE_WRITE | _SEAL_SEAL)

@@ -29,7 +29,10 @@ _ARTIFACT = 1 << 30
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """What building a candidate gave. ``seconds`` is what this call took, ``cached`` whether it was built before."""
+    """What building a candidate gave.
+
+    ``seconds`` is what this call took, ``cached`` whether it was built before.
+    """
 
     ok: bool
     digest: str
@@ -93,7 +96,7 @@ class Builder:
         self.headers.mkdir(parents=True, exist_ok=True)
 
     def digest(self, candidate: Candidate, spec_json: dict[str, Any] | None) -> str:
-        """The key: sources, flags, entry, toolchain, architecture; for Triton also the shapes compiled for."""
+        """The key: sources, flags, entry, toolchain, architecture; for Triton the shapes as well."""
         key: dict[str, Any] = {"candidate": candidate.digest, "basis": self._basis}
         if candidate.language is Language.CUDA:
             cuda = bubblewrap.cuda_root()

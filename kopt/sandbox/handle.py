@@ -206,7 +206,8 @@ class RunnerHandle:
     def round(self, start: int, count: int, *, timeout: float = 60.0) -> float:
         """Have slots ``start`` .. ``start + count - 1`` called; seconds from asking to the answer.
 
-        ``count`` 0 is the empty round. Raises what :meth:`request` raises; after a call that failed, its details.
+        ``count`` 0 is the empty round. Raises what :meth:`request` raises; after a call that failed, its
+        details.
         """
         if not self._open:
             raise RunnerCrashed("the runner has been killed", tail=self.output_tail())

@@ -18,10 +18,10 @@ class Role(enum.StrEnum):
 class Limits:
     """Ceilings for one runner.
 
-    ``memory_bytes``: what it may add to what the zygote maps (address space, and resident memory where a control
-    group is writable). ``shared_bytes``: address space for the judge's rings on top. ``processes``: processes and
-    threads. ``file_bytes``: the largest file. ``scratch_bytes``: its private temporary file system.
-    ``output_bytes``: how much of its standard output is kept; the rest is discarded unread.
+    ``memory_bytes``: what it may add to what the zygote maps (address space, and resident memory where a
+    control group is writable). ``shared_bytes``: address space for the judge's rings on top. ``processes``:
+    processes and threads. ``file_bytes``: the largest file. ``scratch_bytes``: its private temporary file
+    system. ``output_bytes``: how much of its standard output is kept; the rest is discarded unread.
     """
 
     memory_bytes: int = 8 << 30

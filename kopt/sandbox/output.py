@@ -25,7 +25,7 @@ class Output:
         os.set_blocking(self.reader, False)
 
     def drain(self, sink: int) -> bool:
-        """Take what is there; false at the end. Past the limit pages are spliced away without being copied."""
+        """Take what is there; false at the end. Past the limit pages are spliced away, not copied."""
         try:
             room = self.limit - len(self.kept)
             if room > 0:

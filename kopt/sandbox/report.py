@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class IsolationReport:
-    """The record every evaluation carries: ``layers`` that hold, ``missing`` ones with what their absence allows."""
+    """The record every evaluation carries: ``layers`` that hold, and what ``missing`` ones would stop."""
 
     backend: str
     layers: dict[str, bool | str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """The system call filter every runner gets: a list of what compute code never needs, answered with EPERM.
 
-A list of denials, not of permissions: torch, compilers and OpenMP use a wide and moving set. EPERM instead of a
-kill, because libraries probe. Attack surface and side doors are closed; what remains is held by the namespaces.
+A list of denials, not of permissions: torch, compilers and OpenMP use a wide and moving set. EPERM instead
+of a kill, because libraries probe. Attack surface and side doors are closed; what remains is held by the
+namespaces.
 """
 
 from __future__ import annotations

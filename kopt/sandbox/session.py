@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ _MISSING = {
 
 
 def open_sandbox(kind: str = "auto", *, settings: Settings | None = None) -> Sandbox:
-    """Open a sandbox: ``auto`` and ``bubblewrap`` isolate or fail, ``none`` runs code with no protection at all.
+    """Open a sandbox: ``auto`` and ``bubblewrap`` isolate or fail, ``none`` protects from nothing.
 
     Returns at once; the zygote starts in the background and :meth:`Sandbox.spawn` waits for it.
 
@@ -207,7 +208,9 @@ class Sandbox:
         # Our end asks for credentials: the kernel writes the sender's pid as this process knows it.
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         output = self._drain.open(limits.output_bytes)
-        message: dict[str, Any] = {"id": identity, "role": role.value, "limits": vars_of(limits)}
+        # A pool of threads per core must always fit.
+        limits = replace(limits, processes=max(limits.processes, 2 * self.threads + 64))
+        message: dict[str, Any] = {"id": identity, "role": role.value, "limits": asdict(limits)}
         scratch = ""
         if not self._isolate:
             scratch = message["scratch"] = tempfile.mkdtemp(dir=self._home)
@@ -287,10 +290,3 @@ class Sandbox:
         self._drain.close()
         self._groups.close()
         shutil.rmtree(self._home, ignore_errors=True)
-
-
-def vars_of(limits: Limits) -> dict[str, Any]:
-    """Limits as JSON."""
-    from dataclasses import asdict
-
-    return asdict(limits)

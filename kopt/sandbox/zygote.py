@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kopt.errors import SandboxUnavailable
+from kopt.sandbox import processes
 
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(int(sys.argv[2]))"
@@ -48,7 +50,16 @@ def environment(threads: int, scratch: str, path: str) -> dict[str, str]:
     }
 
 
-MALLOC = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776:glibc.malloc.top_pad=67108864:glibc.malloc.hugetlb=1"
+# Measured in a runner, sigmoid of 32 MB: 1.1 ms and no fault once warm. What is touched first cost
+# 1.6 ms per MB in small pages and 0.03 in huge ones, which glibc asks for with hugetlb=1.
+MALLOC = ":".join(
+    [
+        "glibc.malloc.mmap_max=0",
+        "glibc.malloc.trim_threshold=1099511627776",
+        "glibc.malloc.top_pad=67108864",
+        "glibc.malloc.hugetlb=1",
+    ]
+)
 
 
 class ZygoteProcess:
@@ -149,19 +160,26 @@ class ZygoteProcess:
         return self.process.poll() is None
 
     def close(self) -> None:
-        """Kill the launcher, and with it everything in its namespaces."""
+        """Kill the first process of the namespaces, and so everything in them; returns when all are gone."""
         with contextlib.suppress(OSError):
             self._socket.close()
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            # The launcher stays to reap: killed first, it would leave the dead to whoever adopts them.
+            for pid in processes.descendants(self.process.pid)[1:]:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            try:
+                self.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         if self._errors >= 0:
             os.close(self._errors)
             self._errors = -1
 
 
 def link_runner(directory: str) -> str:
-    """Outside a sandbox the runner program is reached as ``kopt_runner`` through a link in a private directory."""
+    """Outside a sandbox the runner program is found through a link in a private directory."""
     source = Path(__file__).parent / "runner"
     target = Path(directory, "program")
     target.mkdir()

@@ -1,4 +1,4 @@
-"""The builder's program: turn sources into an artefact, inside, with the untrusted parts of a build around it."""
+"""The builder's program: turn sources into an artefact, inside the sandbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BuilderProgram:
         self.config = config
 
     def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """``build`` a candidate or ``headers`` ahead of time; the result is written to the first descriptor."""
+        """``build`` a candidate, or ``headers`` ahead; the result goes to the first descriptor."""
         if op == "headers":
             from .toolchains import cpp
 

@@ -83,16 +83,20 @@ class CandidateProgram:
 
     def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Answer one request of the judge."""
-        operation = {
+        operation: Callable[[dict[str, Any], list[int]], dict[str, Any]] | None = {
             "load_candidate": self.load,
             "attach": self.attach,
             "state": self.take_state,
             "use": self.use,
-            "ping": lambda body, fds: {},
+            "ping": self.ping,
         }.get(op)
         if operation is None:
             raise BadRequest(f"a candidate's runner does not know {op!r}")
         return operation(body, fds)
+
+    def ping(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Answer, to show that the loop runs."""
+        return {}
 
     def load(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Load a candidate; a built artefact, if any, arrives as the first descriptor."""

@@ -13,7 +13,8 @@ def make(role: str, config: Mapping[str, Any], scratch: str) -> Program:
     """The program for a role, with torch's threads set alike for all of them."""
     import torch
 
-    torch.set_num_threads(config["threads"])
+    if torch.get_num_threads() != config["threads"]:  # setting it starts a thread even when nothing changes
+        torch.set_num_threads(config["threads"])
     torch.set_grad_enabled(False)
     if role == "candidate":
         return CandidateProgram(scratch)

@@ -154,11 +154,12 @@ class ReferenceProgram:
     def use(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Choose the implementation that rounds call: ``eager`` or ``compile``.
 
-        ``compile`` compiles and warms on slot 0. A descriptor, if given, is a buffer that holds ``cache_bytes``
-        bytes of compiler cache from an earlier process (opaque to the judge) and receives the cache afterwards;
-        the reply says how long it is, 0 when it did not fit.
+        ``compile`` compiles and warms on slot 0. A descriptor, if given, is a buffer that holds
+        ``cache_bytes`` bytes of compiler cache from an earlier process (opaque to the judge) and receives
+        the cache afterwards; the reply says how long it is, 0 when it did not fit.
         """
-        torch.set_num_threads(body.get("threads") or self.threads)
+        if torch.get_num_threads() != (body.get("threads") or self.threads):
+            torch.set_num_threads(body.get("threads") or self.threads)
         model = self._chosen().model
         self.kept, self.old = {}, {}
         if body["implementation"] == "eager":

@@ -29,7 +29,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
-    """mount(2)."""
+    """Mount, as the system call does."""
     result = _libc.mount(
         source.encode(), target.encode(), kind.encode() if kind else None, flags, data.encode() or None
     )
@@ -37,7 +37,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
 
 
 def prctl(option: int, argument: int = 0, second: int = 0) -> int:
-    """prctl(2)."""
+    """Operate on this process, as the system call does."""
     return _check(_libc.prctl(option, argument, second, 0, 0), f"prctl {option}")
 
 

@@ -1,8 +1,8 @@
 """The zygote: imports torch once, then forks a confined runner for every request of the judge.
 
-It reads its configuration from the control socket, says when it is ready, and afterwards answers each ``spawn``
-with ``forked`` and, when that runner is gone, ``exit`` with its wait status. It starts no thread and calls nothing
-that would: a fork of a process with threads is broken.
+It reads its configuration from the control socket, says when it is ready, and afterwards answers each
+``spawn`` with ``forked`` and, when that runner is gone, ``exit`` with its wait status. It starts no thread
+and calls nothing that would: a fork of a process with threads is broken.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Zygote:
         x = torch.arange(8, dtype=torch.float32)
         (x.add(1) * x).sum().item()
         tvm_ffi.from_dlpack(x)
-        from . import candidate, loop, programs, ring  # noqa: F401 - loaded here because candidates cannot see the files
+        from . import programs  # noqa: F401 - and all it imports, once for every fork
 
         gc.collect()
         gc.freeze()  # the collector would touch, and so copy, every page after the fork

@@ -1,3 +1,3 @@
 """The toolchains, run by a builder inside the sandbox. ``RECIPE`` changes when what they produce changes."""
 
-RECIPE = "1"
+RECIPE = "2"

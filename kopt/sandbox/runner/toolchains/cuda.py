@@ -13,8 +13,9 @@ from .cpp import includes
 from .ptxas import kernels
 
 ALLOWED = re.compile(
-    r"-O[0-3]|--?use_fast_math|-std=c\+\+(17|20)|-(-fmad|-ftz|-prec-div|-prec-sqrt)=(true|false)|--?maxrregcount[= ]?\d+|"
-    r"-D[A-Za-z_]\w*(=[\w.+-]*)?|-U[A-Za-z_]\w*|--expt-relaxed-constexpr|--expt-extended-lambda|--extra-device-vectorization"
+    r"-O[0-3]|--?use_fast_math|-std=c\+\+(17|20)|--(fmad|ftz|prec-div|prec-sqrt)=(true|false)|"
+    r"--?maxrregcount=\d+|"
+    r"-D[A-Za-z_]\w*(=[\w.+-]*)?|-U[A-Za-z_]\w*|--expt-(relaxed-constexpr|extended-lambda)|--extra-device-vectorization"
 )
 TARGETS = re.compile(r"sm_\d{2,3}[af]?")
 

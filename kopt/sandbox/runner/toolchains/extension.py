@@ -1,7 +1,7 @@
 """PyTorch candidates: a look at the syntax; C++ that they would build at run time is built here, once.
 
-The extension that ``load_inline`` leaves is packed as the artefact. A candidate's runner unpacks it and keeps torch
-from building again; the judge only ever carries the bytes.
+The extension that ``load_inline`` leaves is packed as the artefact. A candidate's runner unpacks it and
+keeps torch from building again; the judge only ever carries the bytes.
 """
 
 from __future__ import annotations

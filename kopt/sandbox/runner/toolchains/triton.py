@@ -1,4 +1,4 @@
-"""Triton: compile ahead of time for a GPU that is not here, by catching the launches of the candidate's own host code.
+"""Triton: compile for a GPU that is not here, by catching the launches of the candidate's own host code.
 
 The entry is called once on uninitialised tensors of the workload's shapes; every launch is turned into a
 compilation for the target. Running (by Triton's interpreter) is the candidate runner's business.
@@ -173,7 +173,8 @@ def _describe(kernel: Any, directory: str, target: str) -> dict[str, Any]:
     try:
         from triton.backends.nvidia.compiler import get_ptxas
 
-        architecture = next(l.split()[1] for l in kernel.asm["ptx"].splitlines() if l.startswith(".target"))
+        lines = kernel.asm["ptx"].splitlines()
+        architecture = next(line.split()[1] for line in lines if line.startswith(".target"))
         tool = get_ptxas(int(target.removeprefix("sm_").rstrip("af"))).path
         status, log = run(
             [tool, "-v", f"--gpu-name={architecture.rstrip(',')}", path, "-o", "/dev/null"],
