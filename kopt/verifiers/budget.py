@@ -67,7 +67,7 @@ def _upper(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return np.where(codes == 0, 0.0, np.nan_to_num(edges, nan=_LARGEST, posinf=_LARGEST))
 
 
-def wobble(truth: Array, moved: Array, dtype: str) -> npt.NDArray[np.float32]:
+def wobble(truth: Floats, moved: Floats, dtype: str) -> npt.NDArray[np.float32]:
     """How far the truth goes when the inputs move by one unit in the last place; jumps count as zero."""
     with np.errstate(invalid="ignore", over="ignore"):
         far = np.abs(moved - truth).astype(np.float32)

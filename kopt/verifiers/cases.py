@@ -157,7 +157,9 @@ class _Builder:
             self.ring.put_inputs(0, inputs)
         got = tuple(a.copy() for a in self.ring.outputs_of(0))
         swings = tuple(
-            wobble(t, m, spec.dtype) if m is not None and KINDS[spec.dtype].floating else None
+            wobble(t.astype(np.float64), m.astype(np.float64), spec.dtype)
+            if m is not None and KINDS[spec.dtype].floating
+            else None
             for spec, t, m in zip(self.spec.outputs, truth, moved, strict=True)
         )
         raw = _Raw(name, inputs, got, truth, swings)

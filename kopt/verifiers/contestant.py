@@ -134,12 +134,12 @@ class Contestant:
 
     def allowed(self, count: int) -> float:
         """Seconds a round of ``count`` calls may take: far beyond the reference's, more on the first."""
-        usual = 2.0 + 50.0 * count * self.bench.call_seconds
+        usual = 10.0 + 50.0 * count * self.bench.call_seconds
         if self.candidate.language is Language.TRITON:
             return self.seconds
         if not self.called:
             usual += _GRACE[self.candidate.language]
-        return min(usual, self.seconds) if self.seconds > 5.0 else self.seconds
+        return min(usual, self.seconds)
 
     def round(self, stretch: Stretch, doing: str = "while it ran") -> float:
         """Let it run on these slots: thaw, time, freeze. Nothing of it moves afterwards."""

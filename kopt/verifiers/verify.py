@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,10 @@ _WATCHED = 1 << 18
 
 
 class Watch:
-    """Remembers parts of the outputs of slots that are not to be called, drawn anew each time."""
+    """Random bytes in a part, drawn anew each time, of the outputs of slots that are not to be called.
+
+    Not what happens to lie there: a candidate that works ahead would write the same values again.
+    """
 
     def __init__(self, ring: Ring, stretch: Stretch) -> None:
         self.ring = ring
@@ -36,11 +40,13 @@ class Watch:
             first = place.offset + _SECRET.randint(0, place.nbytes - width)
             for slots in decoys:
                 window = slice(first, first + width)
-                self.parts.append((slots, window, ring.rows[slots, window].copy()))
+                pattern = np.frombuffer(secrets.token_bytes(width), np.uint8)
+                ring.rows[slots, window] = pattern
+                self.parts.append((slots, window, pattern))
 
     def touched(self) -> bool:
         """Whether anything there has changed."""
-        return any(not np.array_equal(self.ring.rows[s, w], before) for s, w, before in self.parts)
+        return any(bool((self.ring.rows[s, w] != pattern).any()) for s, w, pattern in self.parts)
 
 
 @dataclass

@@ -46,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def settings(home: Path) -> Settings:
     """Short waits."""
-    return Settings(home=home, call_seconds=6.0, memory_bytes=4 << 30)
+    return Settings(home=home, call_seconds=8.0, memory_bytes=4 << 30)
 
 
 @pytest.fixture(scope="module")
