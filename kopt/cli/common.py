@@ -150,6 +150,12 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
+def shorten(text: str, most: int = 72) -> str:
+    """One line of at most that many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def duration(seconds: float) -> str:
     """A time in words, three digits: ``1.42 ms``."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kopt.cli.common import duration, gain
+from kopt.cli.common import duration, gain, shorten
 from kopt.words import Evaluation
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ class Progress:
                 f"[green]correct[/]  {gain(evaluation.gain):<22} {duration(own.median) if own else '':>8}"
             )
         else:
-            outcome = f"[red]{evaluation.verdict}[/]  {escape(evaluation.reason)[:110]}"
+            outcome = f"[red]{evaluation.verdict}[/]  {escape(shorten(evaluation.reason, 90))}"
         mark = "[bold green]*[/]" if is_best else " "
-        what = f"[dim]{escape(payload['label'])}[/]"
+        what = f"[dim]{escape(shorten(payload['label']))}[/]"
         self._say(f"{mark} #{payload['number']:<3} {payload['phase']:<8}{outcome}  {what}")
         if best is not None:
             self._best = f"{gain(best.gain)}  candidate #{payload['best_number']}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kopt.cli.common import duration, gain
+from kopt.cli.common import duration, gain, shorten
 from kopt.cli.report import STYLES, describe_error
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def show_result(out: Console, result: RunResult) -> None:
     for note in result.notes:
         out.print(f"  [dim]note[/] {escape(note)}", soft_wrap=True)
     out.print(
-        f"  [dim]{result.evaluated} candidates in {result.seconds:.0f} s; "
+        f"  [dim]{result.evaluated} candidate{'' if result.evaluated == 1 else 's'} in {result.seconds:.0f} s; "
         f"`kopt runs show {result.run}` has every detail[/]",
         soft_wrap=True,
     )
@@ -91,7 +91,7 @@ def candidates_table(
         own = evaluation.timing.get("candidate")
         style = STYLES.get(evaluation.verdict, "yellow")
         is_best = best is not None and best.candidate == stored.candidate
-        what = escape(_what(stored.notes, stored.proposer) if evaluation.correct else evaluation.reason)
+        what = _what(stored.notes, stored.proposer) if evaluation.correct else evaluation.reason
         table.add_row(
             f"{'[bold green]*[/] ' if is_best else ''}{stored.number}",
             f"[{style}]{evaluation.verdict}[/]",
@@ -99,7 +99,7 @@ def candidates_table(
             gain(evaluation.speedup.get("compile")),
             duration(own.median) if own else "-",
             stored.effort,
-            what,
+            escape(shorten(what)),
         )
     if len(ranked) > shown:
         table.add_row("", f"[dim]{len(ranked) - shown} more[/]")

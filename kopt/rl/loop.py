@@ -151,7 +151,7 @@ class Loop:
 
 def describe(notes: Mapping[str, Any], proposer: str) -> str:
     """A few words that tell a candidate from its siblings: its title and the tunables it was made with."""
-    title = str(notes.get("title") or notes.get("schedule") or proposer)
+    title = str(notes.get("title") or notes.get("plan") or proposer)
     values = notes.get("tunables")
     if isinstance(values, Mapping):
         title += "".join(f" {name.lower()}={value}" for name, value in values.items())
