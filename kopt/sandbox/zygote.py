@@ -89,7 +89,8 @@ class ZygoteProcess:
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Send the zygote its configuration."""
-        self._socket.sendall(json.dumps(config).encode() + b"\n")
+        with contextlib.suppress(OSError):  # a launcher that failed at once: wait_ready tells why
+            self._socket.sendall(json.dumps(config).encode() + b"\n")
 
     def _hear(self, timeout: float) -> bool:
         """Take in what the zygote says; false when it is gone."""

@@ -86,6 +86,11 @@ class Bench:
         return runner
 
 
+@pytest.fixture(scope="session")
+def bench_class() -> type[Bench]:
+    return Bench
+
+
 @pytest.fixture
 def make_bench(sandbox: Sandbox) -> Iterator[Callable[..., Bench]]:
     with ExitStack() as stack:

@@ -12,7 +12,9 @@ from typing import Any
 from ..loop import BadRequest
 
 _ERROR = re.compile(
-    r"^(?P<file>[^\s:][^:\n]*)[:(](?P<line>\d+)[:)](?:\d+:)?\s*(?:fatal )?error\s*:?\s*(?P<message>.*)$", re.M
+    r"^(?P<file>[^\s:(][^:(\n]*)(?::(?P<line>\d+):(?:\d+:)?|\((?P<other>\d+)\):?)"
+    r"\s*(?:fatal )?error\s*:?\s*(?P<message>.*)$",
+    re.M,
 )
 _OTHER = re.compile(
     r"^(?:.*?: )?(?:fatal error|error|undefined reference)\b.*$|^.*undefined reference to .*$", re.M
@@ -35,7 +37,7 @@ def first_error(log: str, directory: str) -> str | None:
     found = _ERROR.search(log)
     if found:
         file = found["file"].removeprefix(directory).lstrip("/")
-        return f"{file}:{found['line']}: {found['message'].strip()}"
+        return f"{file}:{found['line'] or found['other']}: {found['message'].strip()}"
     other = _OTHER.search(log)
     return other.group(0).strip()[:500] if other else None
 
