@@ -95,6 +95,8 @@ def lint(
     try:
         for bench in _benches(evaluator):
             _try_bench(problem, bench, alive, dead, notes)
+            if not alive:
+                break
     except ProblemError as error:
         return LintReport(problem.name, False, reason=str(error), seconds=time.monotonic() - began)
     results = (*dead.values(), *alive.values())
@@ -126,8 +128,6 @@ def _try_bench(
 ) -> None:
     """Run every mutant that is not yet refuted against one workload's cases."""
     first = not alive and not dead
-    if not first and not alive:
-        return
     cases = bench.cases.cases
     several = len(bench.layout.role("output")) > 1
     names: set[str] = set()
@@ -165,7 +165,9 @@ def _settle(
         return
     alive.pop(name, None)
     dead[name] = MutantResult(
-        name, False, f"refuted by {bench.name}, {refuted or 'whose shapes it does not fit'}"
+        name,
+        False,
+        f"refuted by {bench.name}{' (smoke)' if bench.smoke else ''}, {refuted or 'whose shapes it does not fit'}",
     )
 
 
