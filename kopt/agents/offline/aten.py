@@ -192,7 +192,7 @@ def _xlogy(c: Call) -> Term:
 def xlogy(low: Lowerer, x: Term, y: Term) -> Term:
     """``x log y``, and 0 where x is 0 (but NaN where y is)."""
     product = low.op("mul", x, low.op("log", y))
-    zero = low.op("where", low.op("ne", y, y), y, 0)
+    zero: Term | int = 0 if x.expr is y.expr else low.op("where", low.op("ne", y, y), y, 0)
     return low.op("where", low.op("eq", x, 0), zero, product)
 
 
@@ -428,7 +428,8 @@ def vector_norm(low: Lowerer, x: Term, order: Any, dim: Any, keepdim: bool = Fal
 def _softmax(c: Call) -> Term:
     x, dim = c.tensor("self"), int(c.get("dim"))
     powers = c.low.op("exp", c.low.op("sub", x, c.low.reduce("max", x, dim, True)))
-    return c.low.op("div", powers, c.low.reduce("sum", powers, dim, True))
+    # The sum lies between 1 and the number of terms, so that its inverse is exact enough: one division per row.
+    return c.low.op("mul", powers, c.low.op("div", 1, c.low.reduce("sum", powers, dim, True)))
 
 
 @register("log_softmax", "_log_softmax")

@@ -39,6 +39,7 @@ class Writer:
         self.scalars: dict[int, str] = {}
         self.vectors: dict[int, str] = {}
         self.arrays: dict[str, str] = {}
+        self.kept: dict[int, str] = {}
         self.free_of: dict[int, frozenset[Loop]] = {}
         self.serial = 0
 

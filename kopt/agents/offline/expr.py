@@ -155,9 +155,23 @@ class Pool:
             return args[1]
         if op == "sub" and args[1].op == "const" and args[1].value == 0:
             return args[0]
+        if op == "div" and args[1].op == "sqrt" and args[0].op != "const":
+            # a root is never so small or large that its inverse would overflow or lose bits; one per row is enough
+            return self.make("mul", args[0], self.make("div", 1, args[1]))
+        if op == "tanh" and args[0].op == "where" and args[0].args[2].op == "log1p":
+            return self._tanh_softplus(args[0])
         if op == "div" and args[1].op == "const" and math.frexp(args[1].value)[0] in (0.5, -0.5):
             return self.make("mul", args[0], 1 / args[1].value)  # exact: the divisor is a power of two
         return None
+
+    def _tanh_softplus(self, softplus: Expr) -> Expr | None:
+        """``tanh(log(1 + w)) = w (w + 2) / (w (w + 2) + 2)`` with ``w = e^x``: one exponential instead of three."""
+        beyond, _, log = softplus.args
+        if log.args[0].op != "exp" or softplus.args[1] is not log.args[0].args[0]:
+            return None
+        w = log.args[0]
+        grown = self.make("mul", w, self.make("add", w, 2))
+        return self.make("where", beyond, 1, self.make("div", grown, self.make("add", grown, 2)))
 
 
 def leaves(*roots: Expr) -> list[Expr]:

@@ -15,7 +15,7 @@ from kopt.agents.offline.graph import Graph, Unsupported, row_major
 from kopt.agents.offline.lower import Lowered, lower
 from kopt.agents.offline.nest import Access, Fold, Loop, Nest, Store, count
 from kopt.agents.offline.prelude import C_TYPES
-from kopt.agents.offline.schedules import Arrangement, arrange, write
+from kopt.agents.offline.schedules import Arrangement, arrange, keepable, write
 from kopt.agents.offline.sweep import SET, sweep_text
 from kopt.words import Candidate, Tunable
 
@@ -43,6 +43,7 @@ _MEANINGS = {
     "GRAIN": "elements per task",
     "CHUNK": "elements summed in single precision before the sum goes to double",
     "BLOCK": "columns per tile",
+    "PREFETCH": "1: fetch the next row while this one is computed",
 }
 
 
@@ -56,6 +57,7 @@ class Piece:
     kinds: list[str]
     tunables: list[Tunable]
     includes: list[str]
+    keeps: bool = False
 
 
 def recognise(graph: Graph) -> FusedPlan | None:
@@ -78,11 +80,17 @@ class FusedPlan:
         self.kinds = piece.kinds
         self.title = f"fused {' then '.join(self.kinds)}"
         self.reason = "every input is read from memory once and no intermediate tensor is written"
-        self._piece = piece
+        self._pieces = [piece]
+        if piece.keeps:
+            again = generate(lowered, self.cores, keep=False)
+            self._pieces.append(again)
 
     def candidates(self) -> Iterator[Candidate]:
-        """The C++ kernel."""
-        piece = self._piece
+        """C++ kernels: with expensive values kept from pass to pass, and computed again."""
+        for piece in self._pieces:
+            yield self._candidate(piece)
+
+    def _candidate(self, piece: Piece) -> Candidate:
         comment = [*(f"{s.tensor} = {s.expr}" for s in self.lowered.outputs)]
         comment += [f"  {r.name} = {r.op} of {r.expr}" for r in self.lowered.reductions.values()]
         source = cpp_file(
@@ -97,10 +105,10 @@ class FusedPlan:
             meanings=_MEANINGS,
         )
         notes = {"plan": self.title, "schedule": self.kinds, "why": self.reason}
-        yield cpp_candidate(source, tunables=piece.tunables, notes=notes)
+        return cpp_candidate(source, tunables=piece.tunables, notes=notes)
 
 
-def generate(lowered: Lowered, cores: int) -> Piece:
+def generate(lowered: Lowered, cores: int, *, keep: bool = True) -> Piece:
     """The loops of a lowered graph, in as many stages as they need."""
     nest = nests.build(lowered)
     lines: list[str] = []
@@ -108,6 +116,7 @@ def generate(lowered: Lowered, cores: int) -> Piece:
     methods: set[str] = set()
     kinds: list[str] = []
     heads: list[str] = []
+    keeps = False
     for loop in nest.loops:
         text = nest.text(loop.extent)
         lines.append(f"{'constexpr' if text.isdigit() else 'const'} int64_t {loop.name} = {text};")
@@ -122,6 +131,11 @@ def generate(lowered: Lowered, cores: int) -> Piece:
             lines.append(f"const std::unique_ptr<real[]> {name}_held(new real[{size}]);")
             lines.append(f"real* const {name}_p = {name}_held.get();")
         writer = Writer(stage)
+        values = keepable(stage, plan) if keep else []
+        writer.kept = {expr.key: f"kept{i}" for i, expr in enumerate(values)}
+        keeps |= bool(values)
+        if values:
+            heads.append("memory")
         write(writer, plan)
         lines += [
             "{" if number else "",
@@ -151,8 +165,10 @@ def generate(lowered: Lowered, cores: int) -> Piece:
     functions.append(_THREADS.strip())
     functions.append(sweep_text(methods))
     tunables = _tunables(nest, arrangements)
+    if "prefetch" in helpers:
+        tunables.append(Tunable(name="PREFETCH", choices=(0, 1), default=1))
     includes = ["<memory>"] if heads else []
-    return Piece([x for x in lines if x], "\n".join(functions), helpers, kinds, tunables, includes)
+    return Piece([x for x in lines if x], "\n".join(functions), helpers, kinds, tunables, includes, keeps)
 
 
 def stages(nest: Nest, cores: int) -> Iterator[tuple[Nest, list[tuple[str, str]]]]:

@@ -343,19 +343,25 @@ def _parse_one(trace: Mapping[str, Any]) -> Graph:
             raise GraphError("a constant tensor has elements that are not numbers")
         constants[names.get(name)] = literals
     nodes = []
+    versions: dict[str, str] = {}  # a tensor changed in place -> the operation that holds its new contents
+    views: dict[str, str] = {}
     for raw in raw_nodes:
         operator = str(_expect(raw, "op", str))
         if not _OPERATOR.match(operator):
             raise GraphError(f"not an operator name: {operator[:80]!r}")
         arguments = {str(k): _argument(v, names) for k, v in _expect(raw, "args", dict).items()}
-        nodes.append(Node(names.get(_expect(raw, "name", str)), operator, arguments))
+        arguments = {k: _renamed(v, versions) for k, v in arguments.items()}
+        node = Node(names.get(_expect(raw, "name", str)), operator, arguments)
+        _track(node, versions, views)
+        nodes.append(node)
     made = {n.name for n in nodes} | set(values)
     for node in nodes:
         for ref in node.refs():
             if ref not in made:
                 raise GraphError(f"{node.name} reads {ref}, which nothing makes")
-    for name in outputs:
-        if names.get(name) not in values:
+    renamed_outputs = [versions.get(names.get(n), names.get(n)) for n in outputs]
+    for name in renamed_outputs:
+        if name not in values:
             raise GraphError(f"output {name[:80]!r} is no tensor of the graph")
     return Graph(
         values,
@@ -363,10 +369,40 @@ def _parse_one(trace: Mapping[str, Any]) -> Graph:
         tuple(state_ids),
         constants,
         tuple(nodes),
-        tuple(names.get(n) for n in outputs),
+        tuple(renamed_outputs),
         str(trace.get("how", ""))[:20],
         labels,
     )
+
+
+_VIEWS = frozenset(
+    "view reshape flatten unflatten squeeze unsqueeze permute transpose t expand slice select narrow chunk split "
+    "contiguous alias detach getitem".split()
+)
+
+
+def _renamed(argument: Any, versions: Mapping[str, str]) -> Any:
+    if isinstance(argument, Ref):
+        return Ref(versions.get(argument.name, argument.name))
+    return tuple(_renamed(a, versions) for a in argument) if isinstance(argument, tuple) else argument
+
+
+def _track(node: Node, versions: dict[str, str], views: dict[str, str]) -> None:
+    """Turn in-place operations into plain ones: later readers of the changed tensor read the result instead."""
+    name = node.op.split(".")[1] if "." in node.op else node.op
+    changed = next(iter(node.args.values()), None)
+    if not isinstance(changed, Ref):
+        return
+    if name in _VIEWS:
+        views[node.name] = views.get(changed.name, changed.name)
+    elif name.endswith("_") and not name.endswith("__") and name != "detach_":
+        shared = changed.name in views or changed.name in views.values()
+        if shared:
+            raise Unsupported(f"{node.op} changes a tensor that another one shares memory with")
+        for old, new in list(versions.items()):
+            if new == changed.name:
+                versions[old] = node.name
+        versions[changed.name] = node.name
 
 
 class _Names:

@@ -10,17 +10,20 @@ Schedule apart from computation, as in TVM; passes over a cached row as in Milak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kopt.agents.offline.emission import IDENTITY, Writer, combine
-from kopt.agents.offline.expr import Expr, emit, walk
+from kopt.agents.offline.expr import Expr, emit, walk, weight
 from kopt.agents.offline.graph import Unsupported
 from kopt.agents.offline.nest import Fold, Loop, Nest, Store, count
 
 LAMBDA = "[&](int64_t k, [[maybe_unused]] int u, auto at) __attribute__((always_inline))"
 BLOCKED_SUM = 64
 """Terms a column sum adds up before it goes to a second level: keeps rounding errors as small as torch's cascade."""
+KEEP_WEIGHT = 10
+"""From this many operations on, a value is worth keeping for the next pass."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,19 @@ def _row_stores(nest: Nest, reduced: Sequence[Loop]) -> tuple[list[Store], list[
 
 
 def _fold_sweep(
-    w: Writer, folds: Sequence[Fold], p: Arrangement, begin: str, end: str, totals: Sequence[str]
+    w: Writer,
+    folds: Sequence[Fold],
+    p: Arrangement,
+    begin: str,
+    end: str,
+    totals: Sequence[str],
+    keep: Mapping[int, str] | None = None,
+    fetch: Mapping[str, str] | None = None,
 ) -> None:
-    """One sweep that adds its part of the row to ``totals``."""
+    """One sweep that adds its part of the row to ``totals``; may keep values and prefetch the next row."""
     fixed = w.index.keys()
     exprs = [f.expr for f in folds]
+    kept = [e for e in walk(*exprs) if e.key in (keep or {})]
     w.hoist(exprs, fixed)
     pointers = w.pointers(_loads(w, exprs), p.register, fixed)
     for fold in folds:
@@ -136,10 +147,13 @@ def _fold_sweep(
         w.add(f"for (vec& v : {fold.name}_v) v = splat({IDENTITY[fold.op]});")
     with w.block(f"sweep({begin}, {end}, {LAMBDA}", "});"):
         done = w.write(
-            emit(exprs, lambda e: w.vector_load(e, p.register, pointers), real=w.real, known=w.vectors)
+            emit([*exprs, *kept], lambda e: w.vector_load(e, p.register, pointers), real=w.real, known=w.vectors)
         )
         w.methods.add("only")
-        for fold, value in zip(folds, done.results, strict=True):
+        for key, name in (keep or {}).items():
+            w.add(f"store({name} + k, {w.vectors[key]});")
+        _fetch(w, fetch or {}, pointers)
+        for fold, value in zip(folds, done.results[: len(folds)], strict=True):
             part = f"at.only({value}, {IDENTITY[fold.op]})"
             w.add(f"{fold.name}_v[u] = {combine(fold.op, f'{fold.name}_v[u]', part)};")
     for fold, total in zip(folds, totals, strict=True):
@@ -149,6 +163,13 @@ def _fold_sweep(
         if fold.op in ("max", "min"):
             w.helpers.add(f"{fold.op}imum")
         w.add(f"{total} = {combine(fold.op, total, f'{fold.op}_lanes({fold.name}_v[0])')};")
+
+
+def _fetch(w: Writer, ahead: Mapping[str, str], pointers: Mapping[str, str]) -> None:
+    for name, distance in ahead.items():
+        if name in pointers:
+            w.helpers.add("prefetch")
+            w.add(f"if (PREFETCH) prefetch({pointers[name]} + k + {distance});")
 
 
 def _total_type(fold: Fold) -> str:
@@ -172,7 +193,7 @@ def _loads(w: Writer, exprs: Sequence[Expr]) -> list[str]:
 
 
 def _store_sweep(
-    w: Writer, stores: Sequence[Store], p: Arrangement, begin: str, end: str, prefetch: Sequence[str] = ()
+    w: Writer, stores: Sequence[Store], p: Arrangement, begin: str, end: str, fetch: Mapping[str, str] | None = None
 ) -> None:
     """One sweep that writes outputs."""
     fixed = w.index.keys()
@@ -181,7 +202,7 @@ def _store_sweep(
     pointers = w.pointers(_loads(w, exprs), p.register, fixed)
     places = w.store_pointers([s.access for s in stores], p.register)
     with w.block(f"sweep({begin}, {end}, {LAMBDA}", "});"):
-        w.add(*prefetch)
+        _fetch(w, fetch or {}, pointers)
         done = w.write(
             emit(exprs, lambda e: w.vector_load(e, p.register, pointers), real=w.real, known=w.vectors)
         )
@@ -241,6 +262,9 @@ def _rows(w: Writer, p: Arrangement) -> None:
     with w.block(""):
         for fold in p.final:
             w.add(f"double {fold.name}_mine = {IDENTITY[fold.op]};")
+        for name in w.kept.values():
+            w.add(f"const std::unique_ptr<real[]> {name}_held(new real[{p.register.name} + 2 * W]);")
+            w.add(f"real* const {name} = {name}_held.get() + W - (uintptr_t({name}_held.get()) / sizeof(real)) % W;")
         w.add("#pragma omp for schedule(static)")
         with w.block(f"for (int64_t row = 0; row < {_product(p.kept)}; ++row)"):
             w.decode("row", p.kept)
@@ -276,10 +300,23 @@ def _finish(w: Writer, p: Arrangement, last: Sequence[Store]) -> None:
     _store_scalars(w, last)
 
 
+def keepable(nest: Nest, p: Arrangement) -> list[Expr]:
+    """Expensive values that the last reducing pass and the writing pass of a row both need."""
+    varying, _ = _row_stores(nest, p.reduced)
+    if p.kind != "rows" or not varying or p.reduced != (p.register,):
+        return []
+    later = {e.key for e in walk(*(s.expr for s in varying))}
+    shared = [e for e in walk(*(f.expr for f in _levels(p.row)[-1])) if e.key in later and e.kind == "real"]
+    shared = [e for e in shared if p.register in nest.free(e) and weight(e) >= KEEP_WEIGHT]
+    inner = {e.key for s in shared for e in walk(*s.args)}
+    return [e for e in shared if e.key not in inner]
+
+
 def _row_passes(w: Writer, p: Arrangement, varying: Sequence[Store]) -> None:
     """Every pass over one row that one thread owns."""
     walked = [loop for loop in p.reduced if loop is not p.register]
     levels = _levels(p.row)
+    ahead = _next_row(w, p, levels[0])
     for number, folds in enumerate(levels):
         w.add(f"// pass {number + 1}: " + ", ".join(f"{f.name} = {f.op} {f.expr}" for f in folds))
         w.hoist([f.expr for f in folds], w.index.keys())
@@ -288,18 +325,17 @@ def _row_passes(w: Writer, p: Arrangement, varying: Sequence[Store]) -> None:
         with w.open_loops(walked):
             long = p.register.extent[0] > 16384 or len(set(p.register.extent)) > 1
             totals = [f"{f.name}_all" for f in folds]
+            keep = w.kept if number == len(levels) - 1 else {}
+            fetch = ahead if number == 1 else {}
             if long:
                 with w.block(f"for (int64_t begin = 0; begin < {p.register.name}; begin += CHUNK)"):
                     w.add(
                         f"const int64_t end = begin + CHUNK < {p.register.name} ? begin + CHUNK : {p.register.name};"
                     )
-                    _fold_sweep(w, folds, p, "begin", "end", totals)
+                    _fold_sweep(w, folds, p, "begin", "end", totals, keep, fetch)
             else:
-                if not walked:
-                    w.add("{")
-                _fold_sweep(w, folds, p, "0", p.register.name, totals)
-                if not walked:
-                    w.add("}")
+                with contextlib.nullcontext() if walked else w.block(""):
+                    _fold_sweep(w, folds, p, "0", p.register.name, totals, keep, fetch)
         for fold in folds:
             w.add(f"const real {fold.name} = real({fold.name}_all);")
     if varying:
@@ -307,9 +343,23 @@ def _row_passes(w: Writer, p: Arrangement, varying: Sequence[Store]) -> None:
         if beside:
             raise Unsupported("outputs over different parts of a row")
         w.add(f"// pass {len(levels) + 1}: the row is still in cache")
+        for key, name in w.kept.items():
+            w.vectors[key] = f"load({name} + k)"
         w.hoist([s.expr for s in along], w.index.keys())
         with w.open_loops(walked):
-            _store_sweep(w, along, p, "0", p.register.name)
+            _store_sweep(w, along, p, "0", p.register.name, ahead if len(levels) == 1 else {})
+
+
+def _next_row(w: Writer, p: Arrangement, first: Sequence[Fold]) -> dict[str, str]:
+    """How far ahead the next row lies, for each load of the first pass that reads its row in order."""
+    if not p.kept or p.reduced != (p.register,):
+        return {}
+    found = {}
+    for name in w.nest.names(*(f.expr for f in first)):
+        access = w.nest.loads.get(name)
+        if access and access.along(p.register) == 1 and p.kept[-1] in access.strides and not access.pick:
+            found[name] = w.nest.text(access.strides[p.kept[-1]])
+    return found
 
 
 def _split(w: Writer, p: Arrangement) -> None:
