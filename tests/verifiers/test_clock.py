@@ -63,30 +63,33 @@ def test_places_are_page_aligned_and_indices_come_back() -> None:
     assert z.index(4) == (1, 1)
 
 
-SPIN = """
+OWN_CLOCK = """
 import time
-spent = []
 def run(x, out):
     begin = time.perf_counter()
-    out.copy_(x * x.sigmoid())
     while time.perf_counter() - begin < SECONDS:
         pass
+    out[0, 0] = time.perf_counter() - begin
 """
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("seconds", [300e-6, 5e-3])
-def test_the_judges_clock_agrees_with_a_call_of_known_length(silu: Evaluator, seconds: float) -> None:
+def test_the_judges_clock_agrees_with_the_callees(silu: Evaluator, seconds: float) -> None:
     candidate = Candidate(
-        sources={"k.py": SPIN.replace("SECONDS", str(seconds))},
+        sources={"k.py": OWN_CLOCK.replace("SECONDS", str(seconds))},
         language=Language.TORCH,
         entry="k.py::run",
         style=Style.DESTINATION,
     )
     bench = silu.timed[0]
+    stretch = Stretch(0, min(16, bench.layout.slots))
+    ratios = []
     with Contestant(silu.sandbox, bench, candidate, None, 20.0) as contestant:
-        contestant.round(Stretch(0, 4))
+        contestant.round(stretch)
         empty = statistics.median(contestant.empty() for _ in range(9))
-        count = min(16, bench.layout.slots)
-        found = min((contestant.round(Stretch(0, count)) - empty) / count for _ in range(9))
-    assert seconds * 0.99 <= found <= seconds * 1.15
+        for _ in range(9):
+            judged = contestant.round(stretch) - empty
+            own = sum(float(contestant.ring.outputs_of(slot)[0][0]) for slot in stretch.slots)
+            ratios.append(judged / own)
+    assert 0.97 <= min(ratios) <= 1.1  # writing a number through torch takes some microseconds besides

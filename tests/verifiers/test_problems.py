@@ -32,7 +32,7 @@ def get_init_inputs():
     [
         ("self.drop(x)", "dropout"),
         ("x + torch.rand_like(x)", "differs between two calls"),
-        ("x / (x - x)", "NaN"),
+        ("(x - x) / (x - x)", "NaN"),
         ("x.tolist()", "not a tensor"),
         ("x @ x", "mat1 and mat2"),
         ("x.to(torch.complex64)", "complex"),
