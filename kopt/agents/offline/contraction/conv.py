@@ -286,7 +286,7 @@ real* const panels = scratch<0>(GROUPS * PANELS * MR * DEPTH);
       const real* const weights = panels + (group * PANELS * DEPTH + from * KH * KW) * MR;
       for (int64_t j = 0; j < flat; j += NR)
         for (int64_t p = 0; p < PANELS; ++p)
-          multiply(channels * KH * KW, weights + p * MR * DEPTH, [&](int64_t k) { return rows + shift[k] + j; },
+          multiply(channels * KH * KW, panel(weights + p * MR * DEPTH), [&](int64_t k) { return rows + shift[k] + j; },
                    sums + p * MR * PITCHED + j, PITCHED, from > 0);
     }
     for (int64_t o = 0; o < OG; ++o)

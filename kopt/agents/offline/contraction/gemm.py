@@ -7,15 +7,17 @@ go to memory. Packing costs 1/MC + 1/NC of the work, which blocks of a few hundr
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.contraction import tile
+from kopt.agents.offline.contraction.operands import FLOATS, Factor, factor, fold, name_of, pointer, product
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
-from kopt.agents.offline.epilogue import LANES, Epilogue, Prologue
+from kopt.agents.offline.epilogue import LANES, Epilogue
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
 from kopt.words import Candidate, Tunable
 
@@ -30,88 +32,44 @@ OPS = {
 }
 
 
-@dataclass(frozen=True)
-class Factor:
-    """An operand in memory: strides along its batch dimensions, along the result's rows or columns, and along k."""
-
-    parameter: str
-    offset: Size
-    batch: tuple[Size, ...]
-    along: Size
-    depth: Size
-
-
 def plan(graph: Graph, node: Node) -> Plan:
     """The plan for a matrix product, or Unsupported with the reason."""
     first, second, added, transposed = OPS[node.op]
     value = graph.values[node.name]
-    a_name, b_name = (_name(node, role) for role in (first, second))
-    a_value, b_value = graph.values[a_name], graph.values[b_name]
+    names = [name_of(node.args[role]) for role in (first, second)]
+    a_value, b_value = (graph.values[name] for name in names)
     if len(a_value.shape) < 2 or len(b_value.shape) < 2:
         raise Unsupported(
             "a matrix times a vector: bound by reading the matrix, which the reference does well"
         )
     if node.args.get("alpha", 1) != 1 or node.args.get("beta", 1) != 1:
         raise Unsupported("a matrix product scaled by alpha or beta")
-    if value.dtype not in ("float32", "float64", "float16", "bfloat16"):
+    if value.dtype not in FLOATS:
         raise Unsupported(f"a matrix product of {value.dtype} is not generated")
-    rank, traces = len(value.shape), len(value.shapes)
-    zero = (0,) * traces
-    a_strides, b_strides = _strides(graph, a_name), _strides(graph, b_name)
-    if transposed:
-        b_strides = (b_strides[0], [*b_strides[1][:-2], b_strides[1][-1], b_strides[1][-2]])
-    depth = a_value.extents(len(a_value.shape) - 1)
-    # What B does not vary along joins the rows, so that B is packed once for all of it.
-    batch_rank = len(b_value.shape) - 2 if b_value.shape[:-2] != (1,) * (len(b_value.shape) - 2) else 0
-    folded = rank - 2 - batch_rank
+    rank = len(value.shape)
+    a = factor(graph, names[0], rank, depth=-1)
+    b = factor(graph, names[1], rank, depth=-1 if transposed else -2)
     batch = [value.extents(d) for d in range(rank - 2)]
-    a_batch = [zero] * (rank - len(a_strides[1])) + a_strides[1][:-2]
-    b_batch = [zero] * (rank - len(b_strides[1])) + b_strides[1][:-2]
     rows = value.extents(rank - 2)
-    if batch_rank == 0 and folded:
-        steps = [*a_batch, a_strides[1][-2]]
-        sizes = [*batch, rows]
-        along = steps[-1]
-        for d in range(len(steps) - 2, -1, -1):
-            expected = tuple(s * n for s, n in zip(steps[d + 1], sizes[d + 1], strict=True))
-            if steps[d] != expected and set(sizes[d]) != {1}:
-                raise Unsupported(f"rows of {a_name} are not evenly spaced in memory")
-        rows = _product([*batch, rows])
-        batch, a_batch, b_batch = [], [], []
-    else:
-        along = a_strides[1][-2]
-    product = Product(
-        a=Factor(a_strides[0], zero, tuple(a_batch), along, a_strides[1][-1]),
-        b=Factor(b_strides[0], zero, tuple(b_batch), b_strides[1][-1], b_strides[1][-2]),
+    if not any(
+        any(stride) for stride in b.batch
+    ):  # the same b for all: its rows are packed once for the whole batch
+        a, rows = fold(a, batch, rows)
+        b, batch = dataclasses.replace(b, batch=()), []
+    made = Product(
+        a=a,
+        b=b,
         batch=tuple(batch),
         rows=rows,
         columns=value.extents(rank - 1),
-        depth=depth,
+        depth=a_value.extents(len(a_value.shape) - 1),
         added=_added(graph, node, added),
     )
     tail = Epilogue(graph, node.name)
-    tail.merge(*([len(product.batch)] if product.batch else []), rank - 1 - len(product.batch), 1)
-    made = Plan(graph, product, tail)
-    made.source()  # says now if it cannot be written
-    return made
-
-
-def _name(node: Node, role: str) -> str:
-    held = node.args[role]
-    if not isinstance(held, Ref):
-        raise Unsupported("a matrix product with a literal")
-    return held.name
-
-
-def _strides(graph: Graph, name: str) -> tuple[str, list[Size]]:
-    """The parameter behind an operand (through views) and its stride along each dimension."""
-    before = Prologue(graph, name)
-    if not before.plain or len(before.leaves) != 1:
-        raise Unsupported("a factor of the matrix product is computed first; only what follows it is fused")
-    leaf = next(iter(before.leaves.values()))
-    if any(leaf.offset):
-        raise Unsupported("a factor of the matrix product is a slice")
-    return leaf.tensor, before.strides(leaf)
+    tail.merge(*([len(batch)] if batch else []), rank - 1 - len(batch), 1)
+    result = Plan(graph, made, tail)
+    result.source()  # says now if it cannot be written
+    return result
 
 
 def _added(graph: Graph, node: Node, role: str) -> str | None:
@@ -124,10 +82,6 @@ def _added(graph: Graph, node: Node, role: str) -> str | None:
     if len(value.shape) != 1 or not value.contiguous:
         raise Unsupported("the bias of the matrix product is no plain vector")
     return held.name
-
-
-def _product(sizes: Sequence[Size]) -> Size:
-    return tuple(math.prod(per_trace) for per_trace in zip(*sizes, strict=True))
 
 
 @dataclass(frozen=True)
@@ -184,7 +138,7 @@ class Plan:
         index = (["batch"] if p.batch else []) + ["(top + i)"]
         value = "load(sums + i * NC + j - left)" + (f" + load({p.added}_p + j)" if p.added else "")
         store = self._store(index, value)
-        batch = f"for (int64_t batch = 0; batch < {size(_product(p.batch))}; ++batch)\n" if p.batch else ""
+        batch = f"for (int64_t batch = 0; batch < {size(product(p.batch))}; ++batch)\n" if p.batch else ""
         body = _BODY.replace("@BATCH@", batch).replace("@LEVELS@", "3" if p.batch else "2")
         for mark, written in (
             ("@ROWS@", size(p.rows)),
@@ -192,10 +146,10 @@ class Plan:
             ("@DEPTH@", size(p.depth)),
         ):
             body = body.replace(mark, written)
-        for mark, factor in (("A", p.a), ("B", p.b)):
-            body = body.replace(f"@{mark}@", self._pointer(factor))
-            body = body.replace(f"@{mark}_ALONG@", size(factor.along)).replace(
-                f"@{mark}_DEPTH@", size(factor.depth)
+        for mark, held in (("A", p.a), ("B", p.b)):
+            body = body.replace(f"@{mark}@", pointer(self.graph, held, p.batch))
+            body = body.replace(f"@{mark}_ALONG@", size(held.along)).replace(
+                f"@{mark}_DEPTH@", size(held.depth)
             )
         body = body.replace("@STORE@", textwrap.indent("\n".join(store), " " * 6))
         comment = [
@@ -210,7 +164,7 @@ class Plan:
             self.graph,
             title=self.title,
             comment=comment,
-            functions=tile.SCRATCH + tile.MULTIPLY + _PACK,
+            functions=tile.SCRATCH + tile.MULTIPLY + tile.PACK + _BLOCK,
             body=body.strip("\n").split("\n"),
             helpers=e.helpers,
             tunables=self.tunables,
@@ -235,17 +189,6 @@ class Plan:
             lines += [*(f"  {line}" for line in [*part.body, part.result]), "}"]
         return lines
 
-    def _pointer(self, factor: Factor) -> str:
-        """The address of a factor for one batch index."""
-        terms = [f"{factor.parameter}_p"]
-        inner = (1,) * len(self.product.rows)
-        for stride, extent in reversed(list(zip(factor.batch, self.product.batch, strict=True))):
-            if any(stride):
-                at = "batch" if set(inner) == {1} else f"batch / ({self.graph.size(inner)})"
-                terms.append(f"({at}) % ({self.graph.size(extent)}) * ({self.graph.size(stride)})")
-            inner = tuple(a * b for a, b in zip(inner, extent, strict=True))
-        return " + ".join(terms)
-
 
 def _even(count: int, step: int, limit: int) -> int:
     """Tiles of ``step`` per block, so that blocks of at most ``limit`` are of nearly equal size."""
@@ -253,33 +196,7 @@ def _even(count: int, step: int, limit: int) -> int:
     return max(1, math.ceil(math.ceil(count / blocks) / step))
 
 
-_PACK = """
-constexpr int64_t MC = DOWN * MR, NC = ACROSS * NR;
-
-// Panels of WIDE: to[panel][k][WIDE] = from[i * along + k * deep] for i < count, k < depth; missing i become 0.
-template <int64_t WIDE, class T>
-static inline void pack(const T* from, int64_t along, int64_t deep, int64_t count, int64_t depth, real* to) {
-  for (int64_t first = 0; first < count; first += WIDE, to += WIDE * depth) {
-    const T* const s = from + first * along;
-    const int64_t held = std::min(WIDE, count - first);
-    if (held == WIDE && along == 1) {  // neighbours are adjacent: copy rows
-      for (int64_t k = 0; k < depth; ++k)
-        for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = get(s + k * deep + i);
-    } else if (held == WIDE && deep == 1) {  // k is adjacent: transpose in strips of 8
-      int64_t k = 0;
-      for (; k + 8 <= depth; k += 8)
-        for (int64_t i = 0; i < WIDE; ++i)
-#pragma GCC unroll 8
-          for (int64_t q = 0; q < 8; ++q) to[(k + q) * WIDE + i] = get(s + i * along + k + q);
-      for (; k < depth; ++k)
-        for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = get(s + i * along + k);
-    } else {
-      for (int64_t k = 0; k < depth; ++k)
-        for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = i < held ? get(s + i * along + k * deep) : 0;
-    }
-  }
-}
-"""
+_BLOCK = "\nconstexpr int64_t MC = DOWN * MR, NC = ACROSS * NR;\n"
 
 _BODY = """
 const int64_t ROWS = @ROWS@, COLUMNS = @COLUMNS@, DEPTH = @DEPTH@;
@@ -300,7 +217,7 @@ const int64_t ROWS = @ROWS@, COLUMNS = @COLUMNS@, DEPTH = @DEPTH@;
       pack<NR>(b + left * @B_ALONG@ + from * @B_DEPTH@, @B_ALONG@, @B_DEPTH@, right - left, depth, b_panels);
       for (int64_t j = 0; j < right - left; j += NR)
         for (int64_t i = 0; i < high; i += MR)
-          multiply(depth, a_panels + i * depth, [&](int64_t k) { return b_panels + j * depth + k * NR; },
+          multiply(depth, panel(a_panels + i * depth), [&](int64_t k) { return b_panels + j * depth + k * NR; },
                    sums + i * NC + j, NC, from > 0);
     }
     for (int64_t i = 0; i < high; ++i) {

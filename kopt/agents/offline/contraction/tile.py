@@ -30,9 +30,10 @@ def balanced_rows(count: int) -> int:
     """The tile height, at most 14, that wastes least of ``count`` rows; 12 where nearly equal."""
     if count <= 14:
         return max(count, 1)
-    return min(
-        (12, 13, 14, 11, 10, 8), key=lambda rows: (round(-(-count // rows) * rows / count, 2), abs(rows - 13))
-    )
+    return min((12, 13, 14, 11, 10, 8), key=lambda rows: -(-count // rows) * rows * _SLOWNESS[rows])
+
+
+_SLOWNESS = {14: 1.01, 13: 1.0, 12: 1.0, 11: 1.01, 10: 1.02, 8: 1.05}
 
 
 SCRATCH = """
@@ -51,9 +52,9 @@ template <int Which> static real* scratch(size_t count) {
 MULTIPLY = """
 constexpr int64_t NR = NV * W;
 
-// c[MR][NR] (+)= sum over k of a[k][MR] * b(k)[NR], where b(k) is a row of NR contiguous reals.
-template <class Row>
-static inline void multiply(int64_t depth, const real* __restrict a, Row b, real* __restrict c, int64_t pitch, bool add) {
+// c[MR][NR] (+)= sum over k of a(i, k) * b(k)[NR], where b(k) points at NR contiguous reals.
+template <class Element, class Row>
+static inline void multiply(int64_t depth, Element a, Row b, real* __restrict c, int64_t pitch, bool add) {
   vec sum[MR][NV] = {};
 #pragma GCC unroll 4
   for (int64_t k = 0; k < depth; ++k) {
@@ -63,7 +64,7 @@ static inline void multiply(int64_t depth, const real* __restrict a, Row b, real
 #pragma GCC unroll 32
     for (int64_t i = 0; i < MR; ++i)
 #pragma GCC unroll 8
-      for (int64_t j = 0; j < NV; ++j) sum[i][j] += a[k * MR + i] * row[j];
+      for (int64_t j = 0; j < NV; ++j) sum[i][j] += a(i, k) * row[j];
   }
 #pragma GCC unroll 32
   for (int64_t i = 0; i < MR; ++i)
@@ -72,5 +73,36 @@ static inline void multiply(int64_t depth, const real* __restrict a, Row b, real
       real* const at = c + i * pitch + j * W;
       store(at, add ? load(at) + sum[i][j] : sum[i][j]);
     }
+}
+
+// Reads a panel packed as [k][MR].
+static inline auto panel(const real* p) {
+  return [p](int64_t i, int64_t k) { return p[k * MR + i]; };
+}
+"""
+
+PACK = """
+// Panels of WIDE: to[panel][k][WIDE] = from[i * along + k * deep] for i < count, k < depth; missing i become 0.
+template <int64_t WIDE, class T>
+static inline void pack(const T* from, int64_t along, int64_t deep, int64_t count, int64_t depth, real* to) {
+  for (int64_t first = 0; first < count; first += WIDE, to += WIDE * depth) {
+    const T* const s = from + first * along;
+    const int64_t held = std::min(WIDE, count - first);
+    if (held == WIDE && along == 1) {  // neighbours are adjacent: copy rows
+      for (int64_t k = 0; k < depth; ++k)
+        for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = get(s + k * deep + i);
+    } else if (held == WIDE && deep == 1) {  // k is adjacent: transpose in strips of 8
+      int64_t k = 0;
+      for (; k + 8 <= depth; k += 8)
+        for (int64_t i = 0; i < WIDE; ++i)
+#pragma GCC unroll 8
+          for (int64_t q = 0; q < 8; ++q) to[(k + q) * WIDE + i] = get(s + i * along + k + q);
+      for (; k < depth; ++k)
+        for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = get(s + i * along + k);
+    } else {
+      for (int64_t k = 0; k < depth; ++k)
+        for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = i < held ? get(s + i * along + k * deep) : 0;
+    }
+  }
 }
 """
