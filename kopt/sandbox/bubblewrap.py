@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-RUNNER = "/opt/kopt/runner"
-PACKAGE = "/opt/kopt/package"
-HEADERS = "/opt/kopt/headers"
-SCRATCH = "/tmp"
+# Names no environment lies under, wherever people keep theirs: /tmp and /opt are favourites.
+RUNNER = "/.kopt/runner"
+PACKAGE = "/.kopt/package"
+HEADERS = "/.kopt/headers"
+SCRATCH = "/.kopt/scratch"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
 
@@ -95,8 +96,11 @@ def command(
     for name, value in environment.items():
         words += ["--setenv", name, value]
     words += _system()
+    roots = visible_roots()
+    if not any(_under(root, [Path("/tmp")]) for root in roots):
+        words += ["--symlink", SCRATCH, "/tmp"]  # for programs that do not ask where to put things
     package = package_directory()
-    for root in visible_roots():
+    for root in roots:
         words += ["--ro-bind", str(root), str(root)]
         if _under(package, [root]):
             words += ["--tmpfs", str(package)]  # the judge's own code; references get it elsewhere

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -62,6 +63,7 @@ class Sandbox:
         self._numbers = itertools.count(1)
         self._handles: set[RunnerHandle] = set()
         self._closed = False
+        self._starting = threading.Lock()
         self._filter, self._no_filter = seccomp.program()
         self._groups = ControlGroups()
         self._drain = OutputDrain()
@@ -145,6 +147,10 @@ class Sandbox:
         return zygote
 
     def _ready(self) -> ZygoteProcess:
+        with self._starting:
+            return self._ready_alone()
+
+    def _ready_alone(self) -> ZygoteProcess:
         """The zygote, started again if it died, and without the nested namespace where that is refused."""
         if self._closed:
             raise SandboxUnavailable("this sandbox is closed")
@@ -209,7 +215,11 @@ class Sandbox:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         output = self._drain.open(limits.output_bytes)
         # A pool of threads per core must always fit.
-        limits = replace(limits, processes=max(limits.processes, 2 * self.threads + 64))
+        limits = replace(
+            limits,
+            processes=max(limits.processes, 2 * self.threads + 64),
+            memory_bytes=min(limits.memory_bytes, int(0.7 * _machine_memory())),
+        )
         message: dict[str, Any] = {"id": identity, "role": role.value, "limits": asdict(limits)}
         scratch = ""
         if not self._isolate:
@@ -290,3 +300,8 @@ class Sandbox:
         self._drain.close()
         self._groups.close()
         shutil.rmtree(self._home, ignore_errors=True)
+
+
+def _machine_memory() -> int:
+    """Bytes of memory this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

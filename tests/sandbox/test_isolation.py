@@ -57,7 +57,7 @@ def test_cannot_import_the_judge(attack):
             found.append(name)
         except ImportError:
             pass
-    return found + os.listdir('/opt/kopt/package')
+    return found + os.listdir('/.kopt/package')
     """
     assert attack(code) == []
 
@@ -175,12 +175,12 @@ def test_writes_only_to_scratch(attack):
         "/etc",
         sys.prefix,
         sys.base_prefix,
-        "/opt/kopt",
-        "/opt/kopt/runner/kopt_runner",
+        "/.kopt",
+        "/.kopt/runner/kopt_runner",
     ]
     places += [
-        "/opt/kopt/headers",
-        "/opt/kopt/package",
+        "/.kopt/headers",
+        "/.kopt/package",
         "/proc",
         "/proc/self",
         "/dev",

@@ -107,7 +107,7 @@ class CandidateProgram:
         self.style = body["style"]
         artifact = os.pread(fds[0], os.fstat(fds[0]).st_size, 0) if fds else b""
         if language in ("cpp", "cuda"):
-            self._load_native(artifact, split_entry(entry)[1])
+            self._load_native(language, artifact, split_entry(entry)[1])
         else:
             if artifact:
                 from .toolchains.extension import unpack
@@ -130,9 +130,11 @@ class CandidateProgram:
         self._prepare()
         return {}
 
-    def _load_native(self, artifact: bytes, symbol: str) -> None:
+    def _load_native(self, language: str, artifact: bytes, symbol: str) -> None:
         import tvm_ffi
 
+        if language == "cuda":
+            raise BadRequest("cuda candidates are compiled here, not run: there is no GPU", kind="import")
         if not artifact:
             raise BadRequest("this candidate needs its built artefact", kind="import")
         path = os.path.join(self.directory, "candidate.so")  # noqa: PTH118

@@ -17,13 +17,13 @@ from . import landlock, system
 PROC_FILES = ("cpuinfo", "meminfo", "stat", "filesystems", "uptime", "loadavg", "version")
 
 
-def mount_private(scratch_bytes: int, masked: Sequence[str]) -> None:
+def mount_private(scratch: str, scratch_bytes: int, masked: Sequence[str]) -> None:
     """Own scratch and shared memory, ``masked`` paths hidden, a /proc that shows only this runner."""
     plain = system.MS_NOSUID | system.MS_NODEV
     outer = os.readlink("/proc/self")  # noqa: PTH115 - our number in the zygote's pid namespace, which /proc belongs to
     system.mount("none", "/", None, system.MS_REC | system.MS_PRIVATE)
     system.mount("tmpfs", "/dev/shm", "tmpfs", plain, f"size={scratch_bytes // 4},nr_inodes=4096,mode=1777")
-    system.mount("tmpfs", "/tmp", "tmpfs", plain, f"size={scratch_bytes},nr_inodes=65536,mode=1777")
+    system.mount("tmpfs", scratch, "tmpfs", plain, f"size={scratch_bytes},nr_inodes=65536,mode=1777")
     for path in masked:
         if os.path.isdir(path):  # noqa: PTH112 - pathlib is not worth its import here
             system.mount(
@@ -31,22 +31,23 @@ def mount_private(scratch_bytes: int, masked: Sequence[str]) -> None:
             )
     # A fresh procfs is refused where bubblewrap has covered parts of its own, so one is put together by hand:
     # harmless files, and this runner's own directory. Nothing of the zygote or of a sibling is in it.
-    os.mkdir("/tmp/.proc")  # noqa: PTH102
-    system.mount("tmpfs", "/tmp/.proc", "tmpfs", plain | system.MS_NOEXEC, "size=64k,nr_inodes=64,mode=755")
+    draft = f"{scratch}/.proc"
+    os.mkdir(draft)  # noqa: PTH102
+    system.mount("tmpfs", draft, "tmpfs", plain | system.MS_NOEXEC, "size=64k,nr_inodes=64,mode=755")
     for name in PROC_FILES:
         with contextlib.suppress(OSError):
-            os.close(os.open(f"/tmp/.proc/{name}", os.O_CREAT | os.O_WRONLY, 0o444))
-            system.mount(f"/proc/{name}", f"/tmp/.proc/{name}", None, system.MS_BIND)
-    os.mkdir("/tmp/.proc/self")  # noqa: PTH102
-    system.mount(f"/proc/{outer}", "/tmp/.proc/self", None, system.MS_BIND)
-    system.mount("/tmp/.proc", "/proc", None, system.MS_MOVE)
+            os.close(os.open(f"{draft}/{name}", os.O_CREAT | os.O_WRONLY, 0o444))
+            system.mount(f"/proc/{name}", f"{draft}/{name}", None, system.MS_BIND)
+    os.mkdir(f"{draft}/self")  # noqa: PTH102
+    system.mount(f"/proc/{outer}", f"{draft}/self", None, system.MS_BIND)
+    system.mount(draft, "/proc", None, system.MS_MOVE)
     system.mount(
         "none",
         "/proc",
         None,
         system.MS_REMOUNT | system.MS_BIND | system.MS_RDONLY | plain | system.MS_NOEXEC,
     )
-    os.rmdir("/tmp/.proc")  # noqa: PTH106
+    os.rmdir(draft)  # noqa: PTH106
 
 
 def limit(limits: Mapping[str, Any]) -> None:
@@ -87,9 +88,9 @@ def confine(
     for number in (signal.SIGINT, signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     if config["isolate"]:
-        mount_private(limits["scratch_bytes"], masked)
+        mount_private(config["scratch"], limits["scratch_bytes"], masked)
         layers["private scratch"] = layers["private /proc"] = True
-        os.chdir("/tmp")
+        os.chdir(config["scratch"])
     limit(limits)
     layers["rlimits"] = True
     if config["isolate"]:

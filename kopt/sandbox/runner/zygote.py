@@ -73,9 +73,6 @@ class Zygote:
 
     def spawn(self, message: dict[str, Any]) -> None:
         """Fork a runner. Two forks: the first makes the namespaces, the second is pid 1 in them."""
-        while len(self.fds) < 2:
-            _, fds, _, _ = socket.recv_fds(self.control, 0, 4)
-            self.fds += fds
         link, output = self.fds[:2]
         del self.fds[:2]
         reader, writer = os.pipe()
