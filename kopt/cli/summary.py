@@ -35,7 +35,7 @@ def show_result(out: Console, result: RunResult) -> None:
     for note in result.notes:
         out.print(f"  [dim]note[/] {escape(note)}", soft_wrap=True)
     out.print(
-        f"  [dim]{result.evaluated} candidate{'' if result.evaluated == 1 else 's'} in {result.seconds:.0f} s; "
+        f"  [dim]{result.evaluated} candidate{'s'[result.evaluated == 1 :]} in {result.seconds:.0f} s; "
         f"`kopt runs show {result.run}` has every detail[/]",
         soft_wrap=True,
     )

@@ -92,7 +92,11 @@ def unusable(args: Sequence[Any]) -> str | None:
             return (
                 f"argument {place} is a lazy conjugate or negation; call .resolve_conj().resolve_neg() on it"
             )
-        if a.data_ptr() % ALIGNMENT:
+        try:
+            address = a.data_ptr()
+        except RuntimeError:
+            return f"argument {place} has no memory of its own (inside vmap or another transform)"
+        if address % ALIGNMENT:
             return f"argument {place} is not aligned to {ALIGNMENT} bytes; call .clone() on it"
     return None
 

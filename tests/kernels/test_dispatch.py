@@ -121,6 +121,15 @@ def test_outside_it_the_reference_runs_and_says_why(native, make, reason):
     assert y.requires_grad == x.requires_grad
 
 
+def test_transforms_and_compilation_get_right_answers(native):
+    f = load("k", library=native())
+    x, scale = torch.rand(3, 4, 8), torch.tensor([2.0])
+    assert torch.equal(torch.func.vmap(lambda one: f(one, scale))(x), x * 2)
+    assert "no memory of its own" in f.last_reason
+    compiled = torch.compile(lambda a, b: f(a, b) + 1, backend="eager")
+    assert torch.equal(compiled(x[0], scale), x[0] * 2 + 101)
+
+
 def test_wrong_number_of_arguments(native):
     f = load("k", library=native())
     with pytest.raises(TypeError, match="takes x, scale"):
