@@ -170,4 +170,8 @@ def gain(speedup: Any) -> str:
         return "-"
     if not isinstance(speedup, Mapping):
         speedup = {"ratio": speedup.ratio, "low": speedup.low, "high": speedup.high}
-    return f"{speedup['ratio']:.2f}x [{speedup['low']:.2f}, {speedup['high']:.2f}]"
+    ratio, low, high = (
+        f"{float(speedup[key]):.2f}" if float(speedup[key]) < 1000 else f"{float(speedup[key]):.1e}"
+        for key in ("ratio", "low", "high")
+    )
+    return f"{ratio}x [{low}, {high}]"

@@ -49,8 +49,9 @@ class Progress:
         self._doing = "opening the sandbox"
         self._stage = ""
         self._since = time.monotonic()
-        self._verdicts: Counter[str] = Counter()
-        self._best = ""
+        self._verdicts: dict[str, str] = {}
+        self._best: Evaluation | None = None
+        self._best_number: int | None = None
         self._title = ""
 
     def __call__(self, kind: str, payload: Mapping[str, Any]) -> None:
@@ -77,8 +78,7 @@ class Progress:
         self._do("reading the reference and proposing kernels")
 
     def _on_recalled(self, payload: Mapping[str, Any]) -> None:
-        best = payload["incumbent"]
-        self._best = gain(best.gain) if best is not None else ""
+        self._best = payload["incumbent"]
         self._say(f"{payload['evaluations']} evaluations recalled from the store, none is repeated")
 
     def _on_baseline(self, payload: Mapping[str, Any]) -> None:
@@ -94,7 +94,7 @@ class Progress:
         from rich.markup import escape
 
         evaluation: Evaluation = payload["evaluation"]
-        self._verdicts[evaluation.verdict.value] += 1
+        self._verdicts[evaluation.candidate] = evaluation.verdict.value
         own = evaluation.timing.get("candidate")
         best: Evaluation | None = payload["best"]
         is_best = best is not None and best.candidate == evaluation.candidate
@@ -107,8 +107,7 @@ class Progress:
         mark = "[bold green]*[/]" if is_best else " "
         what = f"[dim]{escape(shorten(payload['label']))}[/]"
         self._say(f"{mark} #{payload['number']:<3} {payload['phase']:<8}{outcome}  {what}")
-        if best is not None:
-            self._best = f"{gain(best.gain)}  candidate #{payload['best_number']}"
+        self._best, self._best_number = best, payload["best_number"]
         self._stage = ""
         self._do("choosing the next candidate")
 
@@ -129,17 +128,23 @@ class Progress:
         grid.add_column(no_wrap=True, overflow="ellipsis")
         now = f"{self._doing}" + (f"  [{self._stage}]" if self._stage else "")
         grid.add_row("now", Text(f"{now}  {time.monotonic() - self._since:.0f} s"))
-        grid.add_row(
-            "best", Text(self._best or "nothing faster yet", style="bold green" if self._best else "")
-        )
-        tried = sum(self._verdicts.values())
-        kinds = ", ".join(f"{count} {verdict}" for verdict, count in self._verdicts.most_common())
-        grid.add_row("tried", Text(f"{tried}" + (f": {kinds}" if kinds else "")))
+        grid.add_row("best", Text(*self._standing()))
+        counted = Counter(self._verdicts.values()).most_common()
+        kinds = ", ".join(f"{count} {verdict}" for verdict, count in counted)
+        grid.add_row("tried", Text(f"{len(self._verdicts)}" + (f": {kinds}" if kinds else "")))
         for what, used, limit in self._budget():
             bar = Table.grid(padding=(0, 1))
             bar.add_row(ProgressBar(total=limit, completed=min(used, limit), width=30), Text(what))
             grid.add_row("budget", bar)
         return grid
+
+    def _standing(self) -> tuple[str, str]:
+        """The best so far in words, green only when its whole interval lies above 1."""
+        speedup = self._best.gain if self._best is not None else None
+        if speedup is None:
+            return "nothing correct yet", ""
+        number = f"  candidate #{self._best_number}" if self._best_number is not None else ""
+        return gain(speedup) + number, "bold green" if speedup.low > 1 else "yellow"
 
     def _budget(self) -> list[tuple[str, float, float]]:
         if self._ledger is None:
@@ -147,7 +152,6 @@ class Progress:
         spent, limits = self._ledger.spent, self._ledger.limits
         rows = []
         for name, limit in limits.items():
-            unit = "s" if name == "seconds" else name
             left = max(0.0, limit - spent[name])
-            rows.append((f"{left:.0f} {unit} of {limit:.0f} left", spent[name], limit))
+            rows.append((f"{left:.0f} of {limit:.0f} {name} left", spent[name], limit))
         return rows
