@@ -88,6 +88,13 @@ class Trial:
         self.evaluator.expect(self.effort if self._timed else None)
         with self._stage(StageName.BUILD) as detail:
             self._build(detail)
+        if self.candidate.language is Language.CUDA:
+            with self._stage(StageName.SMOKE):
+                raise Failure(
+                    Verdict.REJECTED,
+                    f"compiled for {_told(self.build)}, cannot be verified without an NVIDIA device: "
+                    "run it where there is one",
+                )
         if self.candidate.language is Language.TRITON:
             self._interpret(keep)
             return
@@ -155,12 +162,6 @@ class Trial:
         if not built.ok:
             first = (built.first_error or "the build failed").strip()
             raise Failure(Verdict.BUILD_FAILED, f"{first[:500]}", log=built.log)
-        if candidate.language is Language.CUDA:
-            raise Failure(
-                Verdict.REJECTED,
-                f"compiled for {_told(built.report)}, cannot be verified without an NVIDIA device: run it where there "
-                "is one",
-            )
 
     def _interpret(self, keep: ExitStack) -> None:
         """Triton without a GPU: compiled ahead of time, run by its interpreter on the smallest workload."""
