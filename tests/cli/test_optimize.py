@@ -182,8 +182,8 @@ def test_the_live_panel_shows_what_it_should(problem, home, tmp_path):
         "best",
         "tried",
         "budget",
-        "evaluations of 2 left",
-        "s of 200 left",
+        "of 2 evaluations left",
+        "of 200 seconds left",
         "kopt runs show",
     ):
         assert word in text, text
