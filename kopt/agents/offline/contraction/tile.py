@@ -92,12 +92,12 @@ static inline void pack(const T* from, int64_t along, int64_t deep, int64_t coun
       for (int64_t k = 0; k < depth; ++k)
         for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = get(s + k * deep + i);
     } else if (held == WIDE && deep == 1) {  // k is adjacent: transpose in strips of 8
-      int64_t k = 0;
-      for (; k + 8 <= depth; k += 8)
+      const int64_t strips = depth / 8 * 8;
+      for (int64_t k = 0; k < strips; k += 8)
         for (int64_t i = 0; i < WIDE; ++i)
 #pragma GCC unroll 8
           for (int64_t q = 0; q < 8; ++q) to[(k + q) * WIDE + i] = get(s + i * along + k + q);
-      for (; k < depth; ++k)
+      for (int64_t k = strips; k < depth; ++k)
         for (int64_t i = 0; i < WIDE; ++i) to[k * WIDE + i] = get(s + i * along + k);
     } else {
       for (int64_t k = 0; k < depth; ++k)
