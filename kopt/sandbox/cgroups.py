@@ -36,6 +36,16 @@ def _candidates(base: Path, own: str) -> list[Path]:
         path = path.parent
 
 
+def _sweep(place: Path) -> None:
+    """Remove empty groups of processes that were killed before they could."""
+    for left in place.glob("kopt-*-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            for directory in (*left.glob("*/"), left):
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+
+
 @dataclass
 class Group:
     """One runner's group: a directory per hierarchy."""
@@ -78,6 +88,9 @@ class ControlGroups:
         self.active: dict[str, str] = {}
         self._parents: dict[str, Path] = {}
         name = f"kopt-{os.getpid()}-{secrets.token_hex(3)}"
+        for hierarchy in ("memory", "pids", ""):
+            for place in _candidates(ROOT / hierarchy, _own(hierarchy)):
+                _sweep(place)
         if (ROOT / "cgroup.controllers").exists():
             self._open_v2(name)
         else:

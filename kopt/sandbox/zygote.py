@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import select
 import signal
 import socket
@@ -76,16 +77,39 @@ class ZygoteProcess:
         self.ready = False
         self.exits: dict[int, int | None] = {}
         self._forked: set[int] = set()
-        self.process = subprocess.Popen(
-            command,
-            env=dict(env),
-            cwd=cwd,
-            pass_fds=(fd,),
-            stdin=subprocess.DEVNULL,
-            stdout=self._errors,
-            stderr=self._errors,
-            start_new_session=True,
-        )
+        self._closing = threading.Event()
+        self._launch(list(command), fd, dict(env), cwd)
+
+    def _launch(self, command: list[str], fd: int, env: dict[str, str], cwd: str) -> None:
+        """Start the launcher from a thread that lives as long as it does.
+
+        bubblewrap asks to die with its parent, and to the kernel the parent is the thread that started it.
+        """
+        outcome: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
+
+        def run() -> None:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    env=env,
+                    cwd=cwd,
+                    pass_fds=(fd,),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._errors,
+                    stderr=self._errors,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                outcome.put(error)
+                return
+            outcome.put(process)
+            self._closing.wait()
+
+        threading.Thread(target=run, name="kopt-launcher", daemon=True).start()
+        started = outcome.get()
+        if isinstance(started, OSError):
+            raise SandboxUnavailable(f"the sandbox cannot be started: {started}")
+        self.process = started
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Send the zygote its configuration."""
@@ -174,6 +198,7 @@ class ZygoteProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self._closing.set()
         if self._errors >= 0:
             os.close(self._errors)
             self._errors = -1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 import kopt
-from kopt.sandbox import Limits, Role, RunnerCrashed, RunnerError, RunnerRaised, processes
+from kopt.sandbox import Limits, Role, RunnerCrashed, RunnerError, RunnerRaised, open_sandbox, processes
+from kopt.settings import Settings
 
 pytestmark = pytest.mark.needs("bubblewrap")
 
@@ -326,9 +329,6 @@ def test_a_gigabyte_of_output(bench):
 
 
 def test_dead_zygote_is_replaced(home):
-    from kopt.sandbox import open_sandbox
-    from kopt.settings import Settings
-
     with open_sandbox("bubblewrap", settings=Settings(home=home)) as own:
         runner = own.spawn(Role.CANDIDATE)
         own._zygote.process.kill()
@@ -342,10 +342,43 @@ def test_dead_zygote_is_replaced(home):
             assert after.request("ping") == {}
 
 
-def test_close_leaves_nothing(home):
-    from kopt.sandbox import open_sandbox
-    from kopt.settings import Settings
+def test_outlives_the_thread_that_opened_it(home):
+    opened = []
+    thread = threading.Thread(target=lambda: opened.append(open_sandbox(settings=Settings(home=home))))
+    thread.start()
+    thread.join()
+    with opened[0] as own, own.spawn(Role.CANDIDATE) as runner:
+        time.sleep(0.2)
+        assert runner.request("ping") == {}
 
+
+HOST = """
+import os, sys
+from pathlib import Path
+from kopt.sandbox import Role, open_sandbox, processes
+from kopt.settings import Settings
+box = open_sandbox(settings=Settings(home=Path(sys.argv[1])))
+runner = box.spawn(Role.CANDIDATE)
+print(*processes.descendants(os.getpid())[1:], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_killed_host_leaves_nothing(home):
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    family = [int(pid) for pid in host.stdout.readline().split()]
+    assert len(family) >= 4
+    host.kill()
+    host.wait()
+    deadline = time.monotonic() + 5
+    while any(processes.states(pid) - {"Z", "X"} for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(processes.states(pid) - {"Z", "X"} for pid in family)
+
+
+def test_close_leaves_nothing(home):
     own = open_sandbox("bubblewrap", settings=Settings(home=home))
     runner = own.spawn(Role.CANDIDATE)
     family = processes.descendants(own._zygote.process.pid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import json
 import os
 import select
@@ -114,6 +115,9 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             os.dup2(output, 1)
             os.dup2(output, 2)
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(line_buffering=True)
             keep = os.dup2(link, 3, inheritable=False) if link != 3 else link
             os.closerange(4, 65536)
             self.control.detach()
