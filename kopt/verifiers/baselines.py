@@ -1,8 +1,8 @@
 """What is known of a problem's baselines on this machine, kept between processes.
 
-Kept under ``settings.home / "baselines"``, by problem and environment: the median seconds of each implementation
-per workload, so that a quick evaluation times against the better one only, and Inductor's artefacts, so that
-``torch.compile`` is warm in a new process.
+Kept under ``settings.home / "baselines"``, by problem and environment: the median seconds of each
+implementation per workload, so that a quick evaluation times against the better one only, and Inductor's
+artefacts, so that ``torch.compile`` is warm in a new process.
 """
 
 from __future__ import annotations

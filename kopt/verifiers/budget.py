@@ -5,15 +5,15 @@ Let :math:`t` be the truth (the reference in float64), :math:`r` the reference a
 
 .. math:: e = \max(|r - t|, |\tilde t - t|)
 
-The second term is what the rounding of the inputs alone does to the result: no algorithm at this precision can
-be blamed for it, though the reference may hide it by accumulating in float64. (Differences beyond
+The second term is what the rounding of the inputs alone does to the result: no algorithm at this precision
+can be blamed for it, though the reference may hide it by accumulating in float64. (Differences beyond
 :math:`256 u (|t| + \operatorname{rms} t)` are jumps of the function, not errors, and are left out.)
 
 An element's own :math:`e` may be zero by luck, so errors are pooled with those of truths of like magnitude:
 :math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements whose truth
 lies within a factor two of :math:`t` (the window widens until it holds 256 elements). With unit roundoff
-:math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the inputs per output and the
-multiple :math:`M`, a candidate's output :math:`c` passes when
+:math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the inputs per output and
+the multiple :math:`M`, a candidate's output :math:`c` passes when
 
 .. math::
     f(t) &= u\,|t|\,(1 + \tfrac14\log_2 n) \\
@@ -22,14 +22,15 @@ multiple :math:`M`, a candidate's output :math:`c` passes when
     \operatorname{rms}(|c - t| / b) &\le \rho = \operatorname{rms}(M \max(e', f) / b)
         && \text{over every block of 4096}
 
-where :math:`e'` is :math:`e` in blocks of at least 256 elements and :math:`\max(e, \sigma)` in smaller ones. The
-first criterion is about single elements, the second catches a small systematic loss of precision, four to five
-times sharper. The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n` terms,
-which the reference's own few outputs cannot show. In a float64 problem truth and reference agree, so :math:`u`
-times the tensor's rms takes the place of :math:`s` and :math:`\sigma` where it is larger.
+where :math:`e'` is :math:`e` in blocks of at least 256 elements and :math:`\max(e, \sigma)` in smaller ones.
+The first criterion is about single elements, the second catches a small systematic loss of precision, four to
+five times sharper. The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n`
+terms, which the reference's own few outputs cannot show. In a float64 problem truth and reference agree, so
+:math:`u` times the tensor's rms takes the place of :math:`s` and :math:`\sigma` where it is larger.
 
 Integer and bool outputs must be equal, save for as many elements as ``M`` times those in which the reference
-itself differs from the truth (ties of an arg-max). With ``rtol`` and ``atol`` the budget is ``atol + rtol |t|``.
+itself differs from the truth (ties of an arg-max). With ``rtol`` and ``atol`` the budget is ``atol + rtol
+|t|``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Verify cases: inputs, truth and budgets, computed once for a problem and used against every candidate.
 
-A case costs the reference one float64 run and the judge one second per 64 MB, so their number is bounded by bytes.
-What is drawn here is secret: seeds come from the system's generator and never leave the judge.
+A case costs the reference one float64 run and the judge one second per 64 MB, so their number is bounded by
+bytes. What is drawn here is secret: seeds come from the system's generator and never leave the judge.
 """
 
 from __future__ import annotations
@@ -194,8 +194,8 @@ class _Builder:
                 return False
             if np.isnan(values).any():
                 raise ProblemError(
-                    f"the reference's {spec.name} contains NaN on its own inputs: change the inputs or guard the "
-                    "computation",
+                    f"the reference's {spec.name} contains NaN on its own inputs: change the inputs or guard "
+                    "the computation",
                     path=self.path,
                 )
         return True
@@ -214,8 +214,8 @@ class _Builder:
             finding = Expected.of(model, spec.dtype, truth, first).check(again)
             if not finding.passed:
                 raise ProblemError(
-                    f"the reference's {spec.name} differs between two calls on the same inputs ({finding.count} of "
-                    f"{finding.total} elements): remove or seed what is random in it, dropout for one",
+                    f"the reference's {spec.name} differs between two calls on the same inputs "
+                    f"({finding.count} of {finding.total} elements): remove or seed what is random, as dropout is",
                     path=self.path,
                 )
 

@@ -1,9 +1,9 @@
 """The arithmetic of the ring clock: how many slots, which rounds, and whether their times agree.
 
-Time per call is ``(round - empty round) / calls``. The ring exceeds twice the last-level cache, so that every call
-finds its data in memory and not in the cache, and a full round lasts at least 5 ms, so that starting and stopping
-the clock does not count. Rounds have random lengths and starts: a candidate that works ahead gains in full rounds
-what it loses in single calls, and touches slots it was not asked for.
+Time per call is ``(round - empty round) / calls``. The ring exceeds twice the last-level cache, so that every
+call finds its data in memory and not in the cache, and a full round lasts at least 5 ms, so that starting and
+stopping the clock does not count. Rounds have random lengths and starts: a candidate that works ahead gains
+in full rounds what it loses in single calls, and touches slots it was not asked for.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def last_level_cache(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) ->
 
 
 def slots_for(slot_bytes: int, call_seconds: float, cache_bytes: int, ring_bytes: int = RING_BYTES) -> int:
-    """How many slots a ring gets: enough for the cache and the clock, at most what memory allows, at least two."""
+    """How many slots a ring gets: enough for cache and clock, no more than memory allows, at least two."""
     for_cache = math.ceil(2 * cache_bytes / slot_bytes)
     for_clock = math.ceil(ROUND_SECONDS / max(call_seconds, 1e-7))
     affordable = max(2, ring_bytes // slot_bytes)
@@ -55,7 +55,7 @@ class Stretch:
 
 
 class Schedule:
-    """Draws the rounds: mostly full, every fourth a single call or of random length. Secret, so not seeded."""
+    """Draws the rounds: mostly full, some a single call or of random length. Secret, so not seeded."""
 
     def __init__(self, slots: int, generator: random.Random | None = None) -> None:
         self.slots = slots
@@ -87,7 +87,7 @@ class Agreement:
     def reason(self) -> str:
         """One line for the verdict."""
         return (
-            f"a single call takes {self.single * 1e6:.0f} us, a call in a full round {self.full * 1e6:.0f} us "
+            f"a single call takes {self.single * 1e6:.0f} us, in a full round {self.full * 1e6:.0f} us "
             f"(at most {self.allowed * 1e6:.0f} us would agree): work is done ahead or in batches; "
             "do each call's work in that call"
         )
@@ -106,8 +106,8 @@ def agreement(
     """Compare seconds per call of single calls with those of full rounds.
 
     A first call pays for sleeping threads and cold code, so a single call may take 35 % and 150 us more, and
-    besides twice what the reference, by the same protocol, pays for being called once. A busy machine only ever
-    adds time, so the fastest single call counts.
+    besides twice what the reference, by the same protocol, pays for being called once. A busy machine only
+    ever adds time, so the fastest single call counts.
     """
     if not single or not full:
         return Agreement(True, 0.0, 0.0, 0.0)

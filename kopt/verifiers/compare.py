@@ -1,7 +1,7 @@
 """Compare an output with what is expected, in one pass, without believing anything about it.
 
-``Expected`` is prepared once per verify case and used for every candidate. ``check`` reads the candidate's bytes
-once; see :mod:`kopt.verifiers.budget` for the formula.
+``Expected`` is prepared once per verify case and used for every candidate. ``check`` reads the candidate's
+bytes once; see :mod:`kopt.verifiers.budget` for the formula.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _number(value: np.floating) -> float:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a comparison found. ``ratio`` is the worst error over its budget, ``rms`` the same over a block."""
+    """What a comparison found: ``ratio`` is the worst error over its budget, ``rms`` that of a block."""
 
     passed: bool
     position: int

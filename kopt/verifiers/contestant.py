@@ -1,4 +1,4 @@
-"""A candidate on the bench: a fresh process, a borrowed ring, frozen whenever it is not being asked something.
+"""A candidate on the bench: a fresh process, a borrowed ring, frozen whenever nothing is asked of it.
 
 Whatever it does wrong becomes a :class:`Failure`: the verdict and one line that names the next step.
 """

@@ -1,4 +1,4 @@
-"""How the judge reads torch's element types with numpy: it never imports torch, which candidates may have patched.
+"""How the judge reads torch's element types with numpy; it never imports torch.
 
 ``bfloat16`` has no numpy type; it is read as ``uint16`` and widened to ``float32`` exactly.
 """
@@ -50,7 +50,7 @@ def itemsize(dtype: str) -> int:
 
 
 def truth_dtype(dtype: str) -> str:
-    """What the truth of an output of this type is kept in: float64, or the type itself when it is discrete."""
+    """What the truth of an output of this type is kept in: float64, or the type itself when discrete."""
     return "float64" if KINDS[dtype].floating else dtype
 
 

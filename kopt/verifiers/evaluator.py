@@ -1,6 +1,7 @@
 """The judge's front door: one problem, one sandbox, everything that can stay warm between candidates.
 
-The evaluator owns resources (sandbox, workbenches, baselines, peaks); :mod:`kopt.verifiers.trial` owns the stages.
+The evaluator owns resources (sandbox, workbenches, baselines, peaks); :mod:`kopt.verifiers.trial` owns the
+stages.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ class Evaluator:
         return Trial(self, candidate, Effort(effort), incumbent, deadline).run()
 
     def race(self, candidate: Candidate, against: Candidate, effort: Effort = Effort.FULL) -> Speedup:
-        """How much faster ``candidate`` is than ``against``: both as candidates, paired, on the first workload.
+        """How much faster ``candidate`` is than ``against``: both as candidates, paired, first workload.
 
         Raises:
             Failure: one of them cannot be built, is wrong, or works ahead.

@@ -1,7 +1,7 @@
 """Where tensors lie in shared memory: the ring of slots a runner works on, and the state it reads.
 
-A ring is one memory file. Slot ``i`` begins at ``i * stride``; every tensor begins on a page of its slot. The judge
-holds numpy views on the same bytes. Nothing here runs anything.
+A ring is one memory file. Slot ``i`` begins at ``i * stride``; every tensor begins on a page of its slot. The
+judge holds numpy views on the same bytes. Nothing here runs anything.
 """
 
 from __future__ import annotations

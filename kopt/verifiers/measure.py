@@ -1,7 +1,8 @@
-"""Time sides against each other: fresh contents every round, one side running, the others frozen, outputs checked.
+"""Time sides against each other: fresh contents every round, one side runs, the others are frozen.
 
-An iteration fills the slots of one stretch with inputs under secret seeds, then lets every side run on its own copy,
-in random order, each after the caches were emptied. The round a candidate is timed on is the round it is checked on.
+An iteration fills the slots of one stretch with inputs under secret seeds, then lets every side run on its
+own copy, in random order, each after the caches were emptied. The round a candidate is timed on is the round
+it is checked on.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Match:
             self._empty[name].extend(side.round(Stretch(0, 0)) for _ in range(4))
 
     def iterate(self) -> None:
-        """One more: three times out of four on nearly all slots, which counts; else a short one, to compare."""
+        """One more: three times out of four on nearly all slots, which counts; else a short one."""
         self._rounds += 1
         if self._rounds % 4:
             self._iterate(self.schedule.full(), self.full)

@@ -1,4 +1,4 @@
-"""Use the judge's cores for one pass over a large array: numpy releases the interpreter lock in such loops."""
+"""Use the judge's cores for a pass over a large array: numpy releases the interpreter lock meanwhile."""
 
 from __future__ import annotations
 

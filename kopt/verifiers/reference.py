@@ -31,7 +31,8 @@ def problem_error(problem: Problem, error: RunnerError) -> ProblemError:
         )
     if isinstance(error, RunnerTimedOut):
         return ProblemError(
-            f"the reference gives no answer within {error.seconds:g} s ({error.what}): use smaller sizes, with --set",
+            f"the reference gives no answer within {error.seconds:g} s ({error.what}): "
+            "use smaller sizes, with --set",
             path=path,
         )
     if isinstance(error, RunnerCrashed):
@@ -90,7 +91,7 @@ class Reference:
         return truth
 
     def state(self, spec: WorkloadSpec) -> tuple[SharedBuffer, Layout] | None:
-        """The model's parameters and buffers in memory to be shared with candidates; None when it has none."""
+        """The model's parameters and buffers, in memory to share with candidates; None when it has none."""
         if not spec.state:
             return None
         layout = Layout.of([("input", spec.state)], 1)

@@ -19,7 +19,7 @@ _SIGNALLING = {"float64": (0x7FF4 << 48, 50), "float32": (0x7FA0 << 16, 21), "fl
 
 
 def poison(dtype: str) -> int:
-    """A stored element that no answer contains by accident: a signalling NaN with random payload, or random bits."""
+    """A stored element that no answer contains by accident: a signalling NaN with random payload."""
     size = np.dtype(KINDS[dtype].storage).itemsize
     if dtype == "bfloat16":
         return 0x7FA0 | secrets.randbits(4) | 1

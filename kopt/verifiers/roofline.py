@@ -1,12 +1,14 @@
-"""The bound: what this machine's memory and arithmetic allow, measured once by a kernel run through the same path.
+"""The bound: what memory and arithmetic allow here, measured once by a kernel run through the same path.
 
-Bound seconds are the larger of ``bytes_required / bandwidth`` and ``flops / peak``. A problem that mostly reads is
-held against the bandwidth of reading, any other against that of copying or of a triad, whichever is higher.
+Bound seconds are the larger of ``bytes_required / bandwidth`` and ``flops / peak``. A problem that mostly
+reads is held against the bandwidth of reading, any other against that of copying or of a triad, whichever is
+higher.
 
-**Too good is not believed.** After a full round up to one last-level cache of output may still wait to be written,
-so the time that memory allows ``n`` calls is ``(n * bytes - cache) / bandwidth``. A candidate below ``TOO_GOOD`` of
-that, whose baselines are not as fast themselves, is ``tampered``. Operations are counted in the reference, and good
-algorithms need fewer (Winograd's convolution up to four times), so a quarter of them counts here.
+**Too good is not believed.** After a full round up to one last-level cache of output may still wait to be
+written, so the time that memory allows ``n`` calls is ``(n * bytes - cache) / bandwidth``. A candidate below
+``TOO_GOOD`` of that, whose baselines are not as fast themselves, is ``tampered``. Operations are counted in
+the reference, and good algorithms need fewer (Winograd's convolution up to four times), so a quarter of them
+counts here.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ class Peaks:
 
     @classmethod
     def of(cls, sandbox: Sandbox, settings: Settings, environment: Mapping[str, Any]) -> Peaks | None:
-        """From the cache under ``settings.home``, else measured now; None where the kernel cannot be built."""
+        """From the cache under ``settings.home``, else measured; None where the kernel cannot be built."""
         path = _kept(settings, environment)
         try:
             return cls(**json.loads(path.read_text()))
@@ -225,7 +227,7 @@ def judge(evaluator: Evaluator, bench: Workbench, measured: Measured) -> Rooflin
         if seconds < least(peaks):
             raise Failure(
                 Verdict.TAMPERED,
-                f"too good: {seconds * 1e6:.1f} us per call, where this machine needs {least(peaks) * 1e6:.1f} us to "
+                f"too good: {seconds * 1e6:.1f} us per call, where {least(peaks) * 1e6:.1f} us are needed here to "
                 "move or compute what the problem requires: show how, or do all of the work",
             )
     return roofline(peaks, spec, output_bytes, seconds)

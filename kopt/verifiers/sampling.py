@@ -62,7 +62,7 @@ def sample(
     deadline: float | None = None,
     observe: Callable[[int, dict[str, Speedup]], None] | None = None,
 ) -> Measured:
-    """Sample until it suffices. ``target`` is the incumbent's gain: a quick measurement ends when it is out of reach.
+    """Sample until it suffices; a quick measurement ends when the gain ``target`` is out of reach.
 
     Raises:
         Failure: an output is wrong, or the candidate does not do each call's work in that call.

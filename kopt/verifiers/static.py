@@ -1,6 +1,7 @@
 """What can be told from a candidate's text alone: whether it is usable, and hints for people.
 
-Hints never decide a verdict: nothing in text can make code safe or honest. What decides is what the code does.
+Hints never decide a verdict: nothing in text can make code safe or honest. What decides is what the code
+does.
 """
 
 from __future__ import annotations
@@ -91,9 +92,10 @@ def _binds(tree: ast.Module, symbol: str) -> bool:
             return True
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == symbol:
             return True
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            if any(alias.name == "*" or (alias.asname or alias.name) == symbol for alias in node.names):
-                return True
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and any(
+            alias.name == "*" or (alias.asname or alias.name) == symbol for alias in node.names
+        ):
+            return True
     return False
 
 

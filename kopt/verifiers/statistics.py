@@ -1,12 +1,13 @@
 """Ratios with intervals: when a difference may be called a difference.
 
-A pair times baseline and candidate one after the other on the same contents; its ratio is free of slow drifts of the
-machine. The figure is the median of the ratios, its interval a percentile bootstrap of that median.
+A pair times baseline and candidate one after the other on the same contents; its ratio is free of slow drifts
+of the machine. The figure is the median of the ratios, its interval a percentile bootstrap of that median.
 
 Looking at the data again and again and stopping when it pleases would find differences where there are none.
-Therefore looks are few and fixed (:func:`looks`), none is taken before ``LEAST`` pairs, intervals are wider than
-their name (``CONFIDENCE`` 99 %, reported as at least 95 %), sampling stops when the interval is *narrow*, not when
-it is favourable, and a win must exceed ``MINIMUM_EFFECT`` besides (:func:`declared_faster`).
+Therefore looks are few and fixed (:func:`looks`), none is taken before ``LEAST`` pairs, intervals are wider
+than their name (``CONFIDENCE`` 99 %, reported as at least 95 %), sampling stops when the interval is
+*narrow*, not when it is favourable, and a win must exceed ``MINIMUM_EFFECT`` besides
+(:func:`declared_faster`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def _medians(values: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float
 def interval(
     values: Sequence[float], confidence: float = CONFIDENCE, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Median of ``values`` with a percentile bootstrap interval; the whole range when there are fewer than six."""
+    """Median of ``values`` with its percentile bootstrap interval; their range when fewer than six."""
     sample = np.asarray(values, np.float64)
     middle = float(np.median(sample))
     if sample.size < 6:
@@ -76,7 +77,7 @@ def versus(candidate: Speedup, incumbent: Speedup) -> Speedup:
 
 
 def declared_faster(gain: Speedup | None) -> bool:
-    """Whether a speed-up may be called one: interval above 1 and ratio above the minimum effect, enough pairs."""
+    """Whether a speed-up may be called one: interval above 1, ratio above the minimum, enough pairs."""
     return gain is not None and gain.pairs >= LEAST and gain.low > 1.0 and gain.ratio >= 1.0 + MINIMUM_EFFECT
 
 
@@ -86,7 +87,7 @@ def tight(gain: Speedup, width: float = TIGHT) -> bool:
 
 
 def looks(most: int) -> list[int]:
-    """After how many pairs the interval is looked at: 8, then each time half as many more, at last ``most``."""
+    """After how many pairs the interval is looked at: 8, each time half as many more, at last ``most``."""
     when = []
     pairs = LEAST
     while pairs < most:

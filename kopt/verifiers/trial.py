@@ -171,7 +171,7 @@ class Trial:
             if elements > _INTERPRETABLE:
                 raise Failure(
                     Verdict.REJECTED,
-                    f"compiled for {_told(self.build)}, but Triton's interpreter is too slow for {elements} elements: "
+                    f"compiled for {_told(self.build)}, but {elements} elements are too many for the interpreter: "
                     "make the problem smaller with --set, or run it where there is a GPU",
                 )
             contestant = self._enter(keep, bench, detail)
@@ -251,7 +251,7 @@ class Trial:
 
     @staticmethod
     def _without_copy(contestant: Contestant, timed: Timing) -> Timing:
-        """Advice only: what it would take if returned tensors were not copied. Old contents, nothing checked."""
+        """Advice only: what it would take without copying what is returned. Nothing is checked."""
         contestant.use("no_copy")
         slots = contestant.layout.slots
         empty = min(contestant.empty() for _ in range(3))

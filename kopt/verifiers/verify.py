@@ -98,12 +98,12 @@ def describe(worst: Mismatch, finding: Finding) -> str:
     got = "NaN (perhaps never written)" if worst.got != worst.got else f"{worst.got:.9g}"
     if finding.why == "rms":
         return (
-            f"{worst.output} is less precise than the reference: rms error of a block is {finding.rms:.3g} times its "
-            f"budget, near {where} ({worst.distribution}): compute at the problem's precision"
+            f"{worst.output} is less precise than the reference: the rms error of a block is "
+            f"{finding.rms:.3g} times its budget, near {where} ({worst.distribution}): compute at the problem's precision"
         )
     return (
-        f"{where} is {got}, expected {worst.expected:.9g} within {worst.budget:.3g}; {worst.count} of {worst.total} "
-        f"elements are off ({worst.workload}, {worst.distribution} inputs)"
+        f"{where} is {got}, expected {worst.expected:.9g} within {worst.budget:.3g}; {worst.count} of "
+        f"{worst.total} elements are off ({worst.workload}, {worst.distribution} inputs)"
     )
 
 

@@ -30,7 +30,7 @@ _COMPILE_CACHE_BYTES = 192 << 20
 
 @dataclass(frozen=True)
 class CompileCache:
-    """Where Inductor's artefacts for this workload are kept between processes (opaque bytes, own machine only)."""
+    """Where Inductor's artefacts for this workload are kept between processes: opaque bytes."""
 
     load: Callable[[], bytes]
     save: Callable[[bytes], None]
