@@ -19,6 +19,10 @@ Observer = Callable[[str, Mapping[str, Any]], None]
 """Gets (kind, payload) as things happen; must return quickly and not raise."""
 
 
+REPEATS = 100
+"""Known trials in a row, beyond a replay's, after which a strategy is thought to be stuck."""
+
+
 class Judge(Protocol):
     """What the loop needs of an evaluator."""
 
@@ -71,10 +75,15 @@ class Loop:
         """
         spent = dict(self._ledger.spent)
         self._recall()
+        repeats = 0
         while (trial := self._strategy.ask()) is not None:
             digest = trial.candidate.digest
             known = self.made.get((digest, trial.effort))
             if known is not None:
+                repeats += 1
+                if repeats > 2 * len(self.made) + REPEATS:
+                    self._forget_replay(spent)
+                    return "the strategy only repeats what is known"
                 self._ledger.restore(self._spent_at.get((digest, trial.effort), self._ledger.spent))
                 self._strategy.tell(trial, known)
                 continue
@@ -83,6 +92,7 @@ class Loop:
                 evaluation = self._evaluate(trial)
             except BudgetExhausted as error:
                 return str(error)
+            repeats = 0
             self._strategy.tell(trial, evaluation)
         self._forget_replay(spent)
         return "the strategy has nothing more to try"

@@ -69,7 +69,7 @@ class Listed(Planned):
     def __init__(self, trials: Iterable[Trial]) -> None:
         def plan() -> Plan:
             for trial in trials:
-                yield trial
+                _ = yield trial
 
         super().__init__(plan())
 

@@ -11,6 +11,7 @@ from kopt.rl.candidate_file import read_candidate
 from kopt.words import Language, Style, to_json
 
 CPP = "void f() {}\nTVM_FFI_DLL_EXPORT_TYPED_FUNC(my_run, f);\n"
+TRITON = "import triton\n@triton.jit\ndef k(): pass\ndef run(x): return x"
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,9 @@ CPP = "void f() {}\nTVM_FFI_DLL_EXPORT_TYPED_FUNC(my_run, f);\n"
         ("k.py", "class ModelNew: pass\ndef run(): pass", Language.TORCH, "k.py::ModelNew", Style.RETURNING),
         ("k.py", "def run(x): return x", Language.TORCH, "k.py::run", Style.RETURNING),
         ("k.py", "def run_into(x, y): y.copy_(x)", Language.TORCH, "k.py::run_into", Style.DESTINATION),
-        ("k.py", "import triton\n@triton.jit\ndef k(): pass\ndef run(x): return x", Language.TRITON, "k.py::run",
-         Style.RETURNING),
+        ("k.py", TRITON, Language.TRITON, "k.py::run", Style.RETURNING),
     ],
-)  # fmt: skip
+)
 def test_files(tmp_path, name, text, language, entry, style):
     (tmp_path / name).write_text(text)
     found = read_candidate(tmp_path / name)

@@ -94,6 +94,20 @@ def test_a_budget_is_never_exceeded_over_several_sessions(store):
     assert len(judge.calls) == 4
 
 
+def test_a_strategy_that_only_repeats_itself_is_stopped(store):
+    def forever():
+        while True:
+            yield trials(["a"])[0]
+
+    run, judge = new_run(store), TableJudge(table)
+    with store.lease(run) as lease:
+        strategy, ledger = Listed(forever()), Ledger({})
+        loop = Loop(
+            store=store, lease=lease, judge=judge, strategy=strategy, ledger=ledger, observer=lambda *_: None
+        )
+        assert "repeats" in loop.run() and len(judge.calls) == 1
+
+
 def test_a_changed_strategy_keeps_what_was_found(store):
     run = new_run(store)
     work(store, run, TableJudge(table))
