@@ -17,7 +17,7 @@ import pytest
 
 import kopt
 from kopt.errors import SandboxUnavailable
-from kopt.sandbox import Role, RunnerTimedOut, bubblewrap, open_sandbox
+from kopt.sandbox import Role, RunnerTimedOut, bubblewrap, open_sandbox, seccomp
 from kopt.sandbox.devices import cpu_facts, probe
 from kopt.settings import Settings
 
@@ -104,6 +104,15 @@ def test_launcher_that_fails_is_reported(monkeypatch, home, tmp_path):
         pytest.raises(SandboxUnavailable, match="No permissions to create new namespace"),
     ):
         opened.spawn(Role.CANDIDATE)
+
+
+@pytest.mark.needs("bubblewrap")
+def test_missing_seccomp_is_reported_and_survived(monkeypatch, home):
+    monkeypatch.setattr(seccomp, "program", lambda: (b"", "libseccomp is missing"))
+    with open_sandbox("auto", settings=Settings(home=home)) as opened, opened.spawn(Role.CANDIDATE) as runner:
+        assert runner.request("ping") == {}
+        assert opened.report.layers["seccomp"] is False
+        assert "libseccomp is missing" in opened.report.missing["seccomp"]
 
 
 def test_probe_is_quick_and_complete():
