@@ -23,6 +23,8 @@ from kopt.errors import KoptError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kopt.words import Evaluation
+
 P = ParamSpec("P")
 UNUSABLE, DEFECT, INTERRUPTED = 2, 70, 130
 
@@ -154,6 +156,12 @@ def shorten(text: str, most: int = 72) -> str:
     """One line of at most that many characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def call_seconds(evaluation: Evaluation) -> float | None:
+    """The candidate's median time per call, the mean over workloads where there are several."""
+    medians = [t.median for side, t in evaluation.timing.items() if side.rpartition("/")[2] == "candidate"]
+    return sum(medians) / len(medians) if medians else None
 
 
 def duration(seconds: float) -> str:

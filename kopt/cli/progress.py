@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kopt.cli.common import duration, gain, shorten
+from kopt.cli.common import call_seconds, duration, gain, shorten
 from kopt.words import Evaluation
 
 if TYPE_CHECKING:
@@ -95,13 +95,11 @@ class Progress:
 
         evaluation: Evaluation = payload["evaluation"]
         self._verdicts[evaluation.candidate] = evaluation.verdict.value
-        own = evaluation.timing.get("candidate")
+        own = call_seconds(evaluation)
         best: Evaluation | None = payload["best"]
         is_best = best is not None and best.candidate == evaluation.candidate
         if evaluation.correct:
-            outcome = (
-                f"[green]correct[/]  {gain(evaluation.gain):<22} {duration(own.median) if own else '':>8}"
-            )
+            outcome = f"[green]correct[/]  {gain(evaluation.gain):<22} {duration(own) if own else '':>8}"
         else:
             outcome = f"[red]{evaluation.verdict}[/]  {escape(shorten(evaluation.reason, 90))}"
         mark = "[bold green]*[/]" if is_best else " "

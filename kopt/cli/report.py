@@ -69,6 +69,10 @@ def _times(evaluation: Evaluation) -> Any:
         style = "bold " + ("green" if speedup.low > 1 else "yellow") if speedup else ""
         shown = f"[{style}]{gain(speedup)}[/]" if speedup else ""
         table.add_row(side, duration(timing.median), interval, shown, remark)
+    if not any(side in evaluation.timing for side in evaluation.speedup):
+        for side, speedup in evaluation.speedup.items():
+            if speedup is not None:
+                table.add_row(f"all over {side}", "", "", f"[bold]{gain(speedup)}[/]", "")
     return table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kopt.cli.common import duration, gain, shorten
+from kopt.cli.common import call_seconds, duration, gain, shorten
 from kopt.cli.report import STYLES, describe_error
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def show_result(out: Console, result: RunResult) -> None:
 
 def _show_winner(out: Console, result: RunResult, best: Evaluation) -> None:
     out.print(f"[bold green]verified[/]  {result.problem.name}: [bold]{_gains(best)}[/]", soft_wrap=True)
-    own = best.timing.get("candidate")
+    own = call_seconds(best)
     roofline = best.roofline
     if own is not None:
-        text = f"  {duration(own.median)} per call"
+        text = f"  {duration(own)} per call"
         if roofline is not None:
             text += f", {roofline.percent:.0f} % of what {roofline.limit} allows on this machine"
         out.print(text, soft_wrap=True)
@@ -88,7 +88,7 @@ def candidates_table(
         )
     for stored in ranked[:shown]:
         evaluation = stored.evaluation
-        own = evaluation.timing.get("candidate")
+        own = call_seconds(evaluation)
         style = STYLES.get(evaluation.verdict, "yellow")
         is_best = best is not None and best.candidate == stored.candidate
         what = _what(stored.notes, stored.proposer) if evaluation.correct else evaluation.reason
@@ -97,7 +97,7 @@ def candidates_table(
             f"[{style}]{evaluation.verdict}[/]",
             gain(evaluation.speedup.get("eager")),
             gain(evaluation.speedup.get("compile")),
-            duration(own.median) if own else "-",
+            duration(own) if own else "-",
             stored.effort,
             escape(shorten(what)),
         )
