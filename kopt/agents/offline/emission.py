@@ -81,7 +81,7 @@ class Writer:
     def times(self, index: str, stride: Size) -> str:
         """``index * stride`` without needless factors."""
         text = self.nest.text(stride)
-        return index if text == "1" else f"{index} * {text}" if text.isdigit() else f"{index} * ({text})"
+        return index if text == "1" else f"{index} * {text}" if text.isalnum() else f"{index} * ({text})"
 
     def open_loops(self, loops: Sequence[Loop]) -> contextlib.ExitStack:
         """Plain nested loops."""

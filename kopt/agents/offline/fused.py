@@ -118,7 +118,7 @@ def generate(lowered: Lowered, cores: int, *, keep: bool = True) -> Piece:
     heads: list[str] = []
     keeps = False
     for loop in nest.loops:
-        text = nest.text(loop.extent)
+        text = nest.bounds[loop.name]
         lines.append(f"{'constexpr' if text.isdigit() else 'const'} int64_t {loop.name} = {text};")
     seen: set[str] = set()
     arrangements: list[Arrangement] = []

@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 DTYPES = frozenset(
@@ -227,20 +228,28 @@ class Graph:
             for dim in range(len(self.values[name].shape))
         ]
         known = [(text, sizes) for text, sizes in known if len(set(sizes)) > 1 and min(sizes) > 0]
-        for text, sizes in known:
+        products = [
+            (
+                " * ".join(text for text, _ in chosen),
+                tuple(math.prod(n) for n in zip(*(n for _, n in chosen), strict=True)),
+            )
+            for many in (1, 2, 3)
+            for chosen in itertools.combinations(known[:16], many)
+        ]
+        for (
+            text,
+            sizes,
+        ) in products:  # the size itself before any multiple of another, which may be a coincidence
             if sizes == tuple(extents):
                 return text
-        for text, sizes in known:
-            ratios = {e / s for e, s in zip(extents, sizes, strict=True)}
+        for text, sizes in products:
+            ratios = {Fraction(e, n) for e, n in zip(extents, sizes, strict=True)}
             if len(ratios) == 1:
                 ratio = ratios.pop()
-                return f"{text} * {int(ratio)}" if ratio > 1 else f"{text} / {round(1 / ratio)}"
-        for (a, first), (b, second) in itertools.combinations_with_replacement(known, 2):
-            ratios = {e / (x * y) for e, x, y in zip(extents, first, second, strict=True)}
-            if len(ratios) == 1:
-                ratio = ratios.pop()
-                scale = f" * {int(ratio)}" if ratio > 1 else f" / {round(1 / ratio)}" if ratio < 1 else ""
-                return f"{a} * {b}{scale}"
+                if ratio.denominator == 1:
+                    return f"{text} * {ratio.numerator}"
+                if ratio.numerator == 1:
+                    return f"{text} / {ratio.denominator}"
         raise Unsupported(
             f"a size that varies ({', '.join(map(str, extents))}) is no product of argument sizes"
         )

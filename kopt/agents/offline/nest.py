@@ -67,9 +67,14 @@ class Nest:
     folds: dict[str, Fold]
     stores: list[Store]
     sizes: dict[str, str] = field(default_factory=dict)
+    bounds: dict[str, str] = field(default_factory=dict)
 
     def text(self, size: Size) -> str:
-        """A size or stride as C++."""
+        """A size or stride as C++; one that varies by the name of the loop of that extent, where there is one."""
+        if len(set(size)) > 1:
+            for loop in self.loops:
+                if loop.extent == size and loop.name:
+                    return loop.name
         return self.lowered.graph.size(size)
 
     def names(self, *exprs: Expr) -> list[str]:
@@ -174,6 +179,7 @@ def build(lowered: Lowered) -> Nest:
     nest = Nest(lowered, loops, loads, folds, stores, sizes)
     for number, loop in enumerate(loops):
         loop.name = f"N{number}"
+        nest.bounds[loop.name] = lowered.graph.size(loop.extent)
     for fold in folds.values():
         fold.level = 1 + max((folds[n].level for n in nest.names(fold.expr) if n in folds), default=-1)
     return nest

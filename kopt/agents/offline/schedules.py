@@ -45,10 +45,20 @@ def arrange(nest: Nest, cores: int) -> Arrangement | None:
         raise Unsupported("a result without any loop")
     if not nest.folds:
         return Arrangement("flat", tuple(o for o in nest.loops if o is not register), (), register)
-    overs = {fold.over for fold in nest.folds.values()}
-    over = min(overs, key=len)
+    for over in dict.fromkeys(fold.over for fold in sorted(nest.folds.values(), key=lambda f: f.level)):
+        trial = dict(nest.folds)
+        found = _around(nest, over, register, cores)
+        if found is not None:
+            return found
+        nest.folds = trial
+    return None
+
+
+def _around(nest: Nest, over: frozenset[Loop], register: Loop, cores: int) -> Arrangement | None:
+    """The arrangement whose rows are reduced over ``over``, if all reductions fit it."""
     kept = frozenset(nest.loops) - over
-    row, final = [], []
+    row: list[Fold] = []
+    final: list[Fold] = []
     for fold in list(nest.folds.values()):
         if fold.over == over:
             row.append(fold)
@@ -147,7 +157,12 @@ def _fold_sweep(
         w.add(f"for (vec& v : {fold.name}_v) v = splat({IDENTITY[fold.op]});")
     with w.block(f"sweep({begin}, {end}, {LAMBDA}", "});"):
         done = w.write(
-            emit([*exprs, *kept], lambda e: w.vector_load(e, p.register, pointers), real=w.real, known=w.vectors)
+            emit(
+                [*exprs, *kept],
+                lambda e: w.vector_load(e, p.register, pointers),
+                real=w.real,
+                known=w.vectors,
+            )
         )
         w.methods.add("only")
         for key, name in (keep or {}).items():
@@ -193,7 +208,12 @@ def _loads(w: Writer, exprs: Sequence[Expr]) -> list[str]:
 
 
 def _store_sweep(
-    w: Writer, stores: Sequence[Store], p: Arrangement, begin: str, end: str, fetch: Mapping[str, str] | None = None
+    w: Writer,
+    stores: Sequence[Store],
+    p: Arrangement,
+    begin: str,
+    end: str,
+    fetch: Mapping[str, str] | None = None,
 ) -> None:
     """One sweep that writes outputs."""
     fixed = w.index.keys()
@@ -264,7 +284,9 @@ def _rows(w: Writer, p: Arrangement) -> None:
             w.add(f"double {fold.name}_mine = {IDENTITY[fold.op]};")
         for name in w.kept.values():
             w.add(f"const std::unique_ptr<real[]> {name}_held(new real[{p.register.name} + 2 * W]);")
-            w.add(f"real* const {name} = {name}_held.get() + W - (uintptr_t({name}_held.get()) / sizeof(real)) % W;")
+            w.add(
+                f"real* const {name} = {name}_held.get() + W - (uintptr_t({name}_held.get()) / sizeof(real)) % W;"
+            )
         w.add("#pragma omp for schedule(static)")
         with w.block(f"for (int64_t row = 0; row < {_product(p.kept)}; ++row)"):
             w.decode("row", p.kept)
