@@ -107,11 +107,25 @@ def account(model: Any, args: Sequence[Any], state: Mapping[str, torch.Tensor]) 
     """Run the model once; return its result and the work found."""
     tensors = [a for a in args if isinstance(a, torch.Tensor)] + list(state.values())
     reads = _WholeReads(tensors)
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=_MORE_FLOPS)
     with torch.no_grad(), counter, reads:
         result = model(*args)
     found = sum(reads.by_storage[p].numel() * reads.by_storage[p].element_size() for p in reads.read)
     return result, Work(flops=float(counter.get_total_flops()), bytes_read=found)
+
+
+def _attention_flops(
+    query: Any, key: Any, value: Any, dropout: float = 0.0, causal: bool = False, **_: Any
+) -> int:
+    """Scores and weighted values; under a causal mask only the pairs that it lets through."""
+    *batch, rows, size = query
+    columns = key[-2]
+    pairs = sum(min(row + 1, columns) for row in range(rows)) if causal else rows * columns
+    return int(2 * math.prod(batch) * pairs * (size + value[-1]))
+
+
+_MORE_FLOPS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+"""Operators that torch's own counter does not know."""
 
 
 def _covers(window: Any, stride: Any) -> bool:

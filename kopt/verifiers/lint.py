@@ -164,11 +164,8 @@ def _settle(
         alive[name] = MutantResult(name, True, why, hint)
         return
     alive.pop(name, None)
-    dead[name] = MutantResult(
-        name,
-        False,
-        f"refuted by {bench.name}{' (smoke)' if bench.smoke else ''}, {refuted or 'whose shapes it does not fit'}",
-    )
+    where = f"{bench.name} (smoke)" if bench.smoke else bench.name
+    dead[name] = MutantResult(name, False, f"refuted by {where}, {refuted or 'whose shapes it does not fit'}")
 
 
 def _refute_bytes(mutant: Mutant, cases: Sequence[Case], layout: Layout, output: int) -> str | None:

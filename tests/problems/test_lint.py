@@ -1,0 +1,108 @@
+"""The lint in the real sandbox: strong problems are clean, each kind of weakness is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kopt.problems import load, suite_problems
+from kopt.settings import Settings
+from kopt.verifiers import Evaluator
+from kopt.verifiers.lint import LintReport, lint
+
+pytestmark = pytest.mark.needs("bubblewrap")
+HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
+
+
+def report(path: Path, tmp_path: Path, **overrides: str) -> LintReport:
+    problem = load(path, overrides)
+    with Evaluator(problem, settings=Settings(home=tmp_path / "home")) as evaluator:
+        return lint(problem, evaluator)
+
+
+def linted(tmp_path: Path, forward: str, inputs: str, setup: str = "pass") -> LintReport:
+    path = tmp_path / "problem.py"
+    path.write_text(
+        f"{HEAD}\nclass Model(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        {setup}\n    def forward(self, x):\n        return {forward}\n\n"
+        f"def get_inputs():\n    return [{inputs}]\n"
+    )
+    return report(path, tmp_path)
+
+
+def passing(found: LintReport) -> set[str]:
+    assert found.usable, found.reason
+    return {mutant.name.split(" (")[0] for mutant in found.passing}
+
+
+STRONG = {
+    "gelu": ("F.gelu(x)", "torch.randn(64, 256)", "pass"),
+    "softmax": ("torch.softmax(x, -1)", "torch.randn(64, 256)", "pass"),
+    "linear": ("self.l(x) * 2 + 1", "torch.randn(32, 64)", "self.l = nn.Linear(64, 48)"),
+    "arg max": ("x.argmax(-1)", "torch.randn(64, 256)", "pass"),
+    "sum": ("x.sum()", "torch.randn(64, 256)", "pass"),
+}
+
+
+@pytest.mark.parametrize("name", STRONG)
+def test_strong_problems_are_clean(tmp_path: Path, name: str) -> None:
+    found = linted(tmp_path, *STRONG[name])
+    assert passing(found) == set()
+    assert found.clean and len(found.mutants) >= 8
+    assert all(m.why.startswith(("refuted by", "it fails")) for m in found.mutants)
+
+
+def test_identity_on_positive_inputs(tmp_path: Path) -> None:
+    found = linted(tmp_path, "torch.relu(x)", "torch.rand(64, 256)")
+    assert {"identity of x", "without relu"} <= passing(found)
+    named = next(m for m in found.passing if m.name == "identity of x")
+    assert "unchanged" in named.why and "torch.randn" in named.hint
+
+
+def test_output_that_does_not_depend_on_the_input(tmp_path: Path) -> None:
+    found = linted(tmp_path, "(x - x.mean(1, keepdim=True)).abs() * 0 + 1", "torch.randn(64, 256)")
+    assert {"ones", "mean", "constant", "cached"} <= passing(found)
+
+
+def test_zeros(tmp_path: Path) -> None:
+    found = linted(tmp_path, "torch.relu(-x - 1)", "torch.rand(64, 256)")
+    assert {"zeros", "partial rows", "constant"} <= passing(found)
+
+
+def test_inputs_that_do_not_matter(tmp_path: Path) -> None:
+    found = linted(tmp_path, "x[..., :200].cumsum(-1)", "torch.randn(64, 256)")
+    assert "inputs cut along the last axis" in passing(found)
+
+
+def test_operation_that_changes_nothing(tmp_path: Path) -> None:
+    found = linted(tmp_path, "torch.tanh(x * 1.0)", "torch.randn(64, 256)")
+    assert passing(found) == {"without mul"}
+
+
+def test_lower_precision_passes_under_a_loose_tolerance(tmp_path: Path) -> None:
+    path = tmp_path / "loose.py"
+    path.write_text(
+        "import torch\naxes = {'n': 128}\ninputs = {'x': {'shape': ['n', 'n'], 'values': 'uniform'}}\n"
+        "tolerance = {'rtol': 0.0, 'atol': 0.1}\ndef reference(x):\n    return torch.softmax(x, -1)\n"
+    )
+    found = passing(report(path, tmp_path))
+    assert {"zeros", "mean", "computed in float16", "computed in bfloat16", "constant"} <= found
+
+
+def test_parameters_that_cannot_be_told_are_noted(tmp_path: Path) -> None:
+    found = linted(tmp_path, "self.n(x)", "torch.randn(64, 256)", "self.n = nn.LayerNorm(256)")
+    assert passing(found) == set()
+    assert any("n.bias is all zeros" in note for note in found.notes)
+    assert any("n.weight is all ones" in note for note in found.notes)
+
+
+def test_several_outputs_are_each_tried(tmp_path: Path) -> None:
+    found = linted(tmp_path, "(torch.tanh(x), torch.relu(-x))", "torch.rand(64, 256)")
+    assert "zeros as output1" in passing(found) and "zeros as output0" not in passing(found)
+
+
+def test_a_shipped_problem_is_clean(tmp_path: Path) -> None:
+    found = report(suite_problems()["rms_norm"], tmp_path, hidden="128", tokens="64")
+    assert found.clean, found
+    assert any(m.name.startswith("without add") for m in found.mutants)  # epsilon
