@@ -36,6 +36,7 @@ itself differs from the truth (ties of an arg-max). With ``rtol`` and ``atol`` t
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,7 @@ from kopt.verifiers.parallel import spans, spread
 from kopt.words import TolerancePolicy
 
 POOL = 256
+_PIECES = 64  # of 65536 elements
 BLOCK = 4096
 _CODES = 1020  # an error's float32 exponent (0 to 254) and two bits of its mantissa
 _LARGEST = float(np.finfo(np.float32).max)
@@ -70,12 +72,23 @@ def _upper(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 def wobble(truth: Floats, moved: Floats, dtype: str) -> npt.NDArray[np.float32]:
     """How far the truth goes when the inputs move by one unit in the last place; jumps count as zero."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        far = np.abs(moved - truth).astype(np.float32)
-        finite = np.where(np.isfinite(truth), truth, 0.0)
-        rms = math.sqrt(min(_LARGEST, float(np.dot(finite, finite)) / max(1, finite.size)))
-        jump = far > 256 * KINDS[dtype].roundoff * (np.abs(finite) + rms)
-    far[jump | ~np.isfinite(far)] = 0.0
+    pieces = spans(truth.size, 1 << 15)
+
+    def squares(start: int, stop: int) -> float:
+        finite = np.nan_to_num(truth[start:stop], nan=0.0, posinf=0.0, neginf=0.0)
+        return float(np.dot(finite, finite))
+
+    with np.errstate(over="ignore"):
+        rms = math.sqrt(min(_LARGEST, sum(spread(squares, pieces)) / max(1, truth.size)))
+    far = np.empty(truth.size, np.float32)
+
+    def part(start: int, stop: int) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            away = np.abs(moved[start:stop] - truth[start:stop])
+            near = away <= 256 * KINDS[dtype].roundoff * (np.abs(truth[start:stop]) + rms)
+        far[start:stop] = np.where(near & np.isfinite(away), away, 0.0)
+
+    list(spread(part, pieces))
     return far
 
 
@@ -115,7 +128,10 @@ class ErrorModel:
                 squares = float(np.dot(finite, finite))
             return np.bincount(key, minlength=256 * _CODES), squares
 
-        for counts, squares in spread(part, spans(truth.size, 1 << 18)):
+        pieces = spans(truth.size, 1 << 16)
+        if len(pieces) > _PIECES:  # enough to know the error's distribution; which ones is nobody's business
+            pieces = sorted(random.SystemRandom().sample(pieces, _PIECES))
+        for counts, squares in spread(part, pieces):
             self._counts += counts.reshape(256, _CODES)
             self._squares += squares
 

@@ -23,7 +23,7 @@ from kopt.verifiers.reference import Reference
 from kopt.words import TolerancePolicy, WorkloadSpec
 
 DECLARED = "declared"
-_CASE_BYTES = 1 << 30
+_CASE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,9 @@ class _Builder:
         found = self.reference.ask("distributions").get("names") or []
         names = [str(name) for name in found if name != DECLARED] if isinstance(found, list) else []
         random.SystemRandom().shuffle(names)
-        per_case = sum(p.nbytes * (1 if p.role == "input" else 3) for p in self.ring.layout.places)
-        most = min(hidden, max(2, _CASE_BYTES // max(1, per_case) - 2))
+        most = min(hidden, max(2, _CASE_BYTES // self.ring.layout.stride - 2))
         for name in names[most:]:
-            self.dropped[name] = "left out: the cases would take too much memory"
+            self.dropped[name] = "left out: at this size only some are tried, drawn anew by every judge"
         return names[:most]
 
     def _draw(self, name: str, outputs_of_truth: Callable[[int], tuple[Array, ...]]) -> _Raw | None:
@@ -215,7 +214,7 @@ class _Builder:
             if not finding.passed:
                 raise ProblemError(
                     f"the reference's {spec.name} differs between two calls on the same inputs "
-                    f"({finding.count} of {finding.total} elements): remove or seed what is random, as dropout is",
+                    f"({finding.count} of {finding.total} elements): remove what is random, dropout for one",
                     path=self.path,
                 )
 

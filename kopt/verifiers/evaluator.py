@@ -26,7 +26,7 @@ from kopt.verifiers.trial import Trial
 from kopt.verifiers.workbench import Workbench
 from kopt.words import Candidate, Evaluation, Problem, Roofline, Speedup, Workload, WorkloadSpec
 
-_SMALL = 64 << 20
+_SMALL = 16 << 20
 
 
 class Evaluator:

@@ -227,7 +227,7 @@ def judge(evaluator: Evaluator, bench: Workbench, measured: Measured) -> Rooflin
         if seconds < least(peaks):
             raise Failure(
                 Verdict.TAMPERED,
-                f"too good: {seconds * 1e6:.1f} us per call, where {least(peaks) * 1e6:.1f} us are needed here to "
-                "move or compute what the problem requires: show how, or do all of the work",
+                f"too good: {seconds * 1e6:.1f} us per call, where moving or computing what is required "
+                f"takes {least(peaks) * 1e6:.1f} us here: show how, or do all the work",
             )
     return roofline(peaks, spec, output_bytes, seconds)

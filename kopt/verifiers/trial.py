@@ -171,7 +171,7 @@ class Trial:
             if elements > _INTERPRETABLE:
                 raise Failure(
                     Verdict.REJECTED,
-                    f"compiled for {_told(self.build)}, but {elements} elements are too many for the interpreter: "
+                    f"compiled for {_told(self.build)}; {elements} elements are too many to interpret: "
                     "make the problem smaller with --set, or run it where there is a GPU",
                 )
             contestant = self._enter(keep, bench, detail)

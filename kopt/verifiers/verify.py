@@ -98,8 +98,8 @@ def describe(worst: Mismatch, finding: Finding) -> str:
     got = "NaN (perhaps never written)" if worst.got != worst.got else f"{worst.got:.9g}"
     if finding.why == "rms":
         return (
-            f"{worst.output} is less precise than the reference: the rms error of a block is "
-            f"{finding.rms:.3g} times its budget, near {where} ({worst.distribution}): compute at the problem's precision"
+            f"{worst.output} is less precise than the reference: rms {finding.rms:.3g} times the budget "
+            f"near {where} ({worst.distribution} inputs): compute at the problem's precision"
         )
     return (
         f"{where} is {got}, expected {worst.expected:.9g} within {worst.budget:.3g}; {worst.count} of "

@@ -5,7 +5,6 @@ A workbench outlives candidates; each candidate brings a fresh process and borro
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 from collections.abc import Callable
@@ -68,6 +67,8 @@ class Workbench:
         self.compiled: Reference | None = None
         self.compile_error: str | None = None
         self._compiling: threading.Thread | None = None
+        self._pending: Reference | None = None
+        self._closed = False
         self._cases: Cases | None = None
         self._spare: list[SharedBuffer] = []
 
@@ -134,7 +135,9 @@ class Workbench:
     def _compile(self) -> None:
         reference: Reference | None = None
         try:
-            reference = Reference(self.problem, self.sandbox)
+            reference = self._pending = Reference(self.problem, self.sandbox)
+            if self._closed:
+                raise RuntimeError("closed meanwhile")
             reference.select(self.workload, self.seed, self.smoke)
             reference.attach(self.layout)
             reference.generate([0], [draw_seed()])
@@ -174,9 +177,11 @@ class Workbench:
 
     def close(self) -> None:
         """End the runners, free all memory."""
-        with contextlib.suppress(RuntimeError):
-            if self._compiling is not None:
-                self._compiling.join()
+        self._closed = True
+        if self._compiling is not None:
+            if self._pending is not None:
+                self._pending.runner.kill()
+            self._compiling.join()
         for reference in (self.eager, self.compiled):
             if reference is not None:
                 reference.close()
