@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kopt.agents.offline import nest as nests
+from kopt.agents.offline import triton_emit
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.emission import Writer
@@ -80,15 +81,20 @@ class FusedPlan:
         self.kinds = piece.kinds
         self.title = f"fused {' then '.join(self.kinds)}"
         self.reason = "every input is read from memory once and no intermediate tensor is written"
+        self.left_out: list[str] = []
         self._pieces = [piece]
         if piece.keeps:
             again = generate(lowered, self.cores, keep=False)
             self._pieces.append(again)
 
     def candidates(self) -> Iterator[Candidate]:
-        """C++ kernels: with expensive values kept from pass to pass, and computed again."""
+        """C++ kernels (expensive values kept from pass to pass, or computed again), then the Triton kernel."""
         for piece in self._pieces:
             yield self._candidate(piece)
+        try:
+            yield triton_emit.candidate(self.lowered, self.title)
+        except Unsupported as refusal:
+            self.left_out.append(f"no Triton kernel: {refusal}")
 
     def _candidate(self, piece: Piece) -> Candidate:
         comment = [*(f"{s.tensor} = {s.expr}" for s in self.lowered.outputs)]

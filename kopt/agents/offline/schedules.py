@@ -95,7 +95,8 @@ def _around(nest: Nest, over: frozenset[Loop], register: Loop, cores: int) -> Ar
             tuple(final),
         )
     few = count(outer) < 2 * cores
-    if few and not final and count(reduced) >= 1 << 14:
+    long = count(reduced) >= 1 << 14 or (not outer and len(set(register.extent)) > 1)
+    if few and not final and long:
         return Arrangement("split", outer, reduced, register, tuple(row))
     return Arrangement("rows", outer, reduced, register, tuple(row), tuple(final))
 
