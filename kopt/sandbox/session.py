@@ -59,7 +59,7 @@ class Sandbox:
         self._isolate = backend == "bubblewrap"
         self._cores = sorted(os.sched_getaffinity(0))
         self.threads = settings.threads or len(self._cores)
-        self._home = tempfile.mkdtemp(prefix="kopt-sandbox-")
+        self._home = "" if self._isolate else tempfile.mkdtemp(prefix="kopt-sandbox-")
         self._numbers = itertools.count(1)
         self._handles: set[RunnerHandle] = set()
         self._closed = False
@@ -299,7 +299,8 @@ class Sandbox:
             self._zygote.close()
         self._drain.close()
         self._groups.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        if self._home:
+            shutil.rmtree(self._home, ignore_errors=True)
 
 
 def _machine_memory() -> int:

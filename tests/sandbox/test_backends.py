@@ -83,6 +83,15 @@ def running(pid: int) -> bool:
     return bool(states(pid) - {"Z", "X"})
 
 
+def test_none_removes_its_folder(home):
+    own = open_sandbox("none", settings=Settings(home=home))
+    own.spawn(Role.CANDIDATE)
+    folder = Path(own._home)
+    assert folder.is_dir()
+    own.close()
+    assert not folder.exists()
+
+
 def test_unknown_kind():
     with pytest.raises(SandboxUnavailable, match="unknown sandbox"):
         open_sandbox("docker")
