@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.record import write
 from kopt.problems import load
-from kopt.verifiers.candidate_file import load_candidate
+from kopt.rl.candidate_file import read_candidate
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.evaluator import Evaluator
 from kopt.verifiers.measure import Match
@@ -34,7 +34,7 @@ WITHIN = 0.03
 
 def candidate_with(repeat: int) -> Candidate:
     """The recurrence kernel with its length set."""
-    plain = load_candidate(MATERIAL / "recurrence.cpp")
+    plain = read_candidate(MATERIAL / "recurrence.cpp")
     sources = {name: f"#define REPEAT {repeat}\n{text}" for name, text in plain.sources.items()}
     return Candidate(sources=sources, language=plain.language, entry=plain.entry, style=plain.style)
 

@@ -21,8 +21,8 @@ from typing import Any
 from bench.record import write
 from kopt.problems import load
 from kopt.settings import Settings
-from kopt.verifiers.candidate_file import load_candidate
-from kopt.verifiers.evaluator import Effort, Evaluator
+from kopt.rl.candidate_file import read_candidate
+from kopt.verifiers import Effort, Evaluator
 from kopt.words import Candidate
 
 HERE = Path(__file__).parent
@@ -33,7 +33,7 @@ NEED = {"warm_ms": 200.0, "build_s": 3.0, "command_s": 8.0, "ratio": 8.0}
 
 def variant(number: int) -> Candidate:
     """The same kernel as nobody has built it yet."""
-    plain = load_candidate(KERNEL)
+    plain = read_candidate(KERNEL)
     sources = {name: f"// variant {number} {time.time_ns()}\n{text}" for name, text in plain.sources.items()}
     return Candidate(sources=sources, language=plain.language, entry=plain.entry, style=plain.style)
 
@@ -42,7 +42,7 @@ def inside(home: Path) -> dict[str, Any]:
     """Warm candidates and builds, in one open evaluator."""
     warm, builds, parts = [], [], []
     with Evaluator(load(PROBLEM), settings=Settings(home=home)) as evaluator:
-        evaluator.evaluate(load_candidate(KERNEL), effort=Effort.QUICK)
+        evaluator.evaluate(read_candidate(KERNEL), effort=Effort.QUICK)
         for number in range(8):
             found = evaluator.evaluate(variant(number), effort=Effort.QUICK)
             assert found.correct, found.reason

@@ -14,7 +14,7 @@ from typing import Any
 from bench.record import write
 from kopt.problems import load
 from kopt.verifiers import statistics
-from kopt.verifiers.candidate_file import load_candidate
+from kopt.rl.candidate_file import read_candidate
 from kopt.verifiers.evaluator import Evaluator
 from kopt.words import Speedup
 
@@ -38,7 +38,7 @@ def _row(gains: list[Speedup]) -> dict[str, Any]:
 def run() -> bool:
     """Run the trials and write what was declared."""
     problem = load(MATERIAL / "small_silu.py", {"ROWS": "2048"})
-    candidate = load_candidate(MATERIAL / "small_silu.cpp")
+    candidate = read_candidate(MATERIAL / "small_silu.cpp")
     races, incumbents = [], []
     with Evaluator(problem) as evaluator:
         last = evaluator.evaluate(candidate)
