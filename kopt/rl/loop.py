@@ -7,12 +7,12 @@ answered from there, which is both why nothing is evaluated twice and how a run 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from kopt.rl.budget import EVALUATIONS, BudgetExhausted, Ledger
 from kopt.rl.strategy import Effort, Strategy, Trial, is_win, score
-from kopt.store import Lease, Store
+from kopt.store import Event, Lease, Store
 from kopt.words import Candidate, Evaluation
 
 Observer = Callable[[str, Mapping[str, Any]], None]
@@ -73,50 +73,36 @@ class Loop:
         Raises:
             LeaseLost: another process took the run over.
         """
-        spent = dict(self._ledger.spent)
+        replay = _Replay(self._store.events(self._lease.run), self._ledger)
         self._recall()
         repeats = 0
         while (trial := self._strategy.ask()) is not None:
-            digest = trial.candidate.digest
-            known = self.made.get((digest, trial.effort))
-            if known is not None:
+            key = (trial.candidate.digest, trial.effort)
+            evaluation = self.made.get(key)
+            if evaluation is not None:
+                replay.step(key)
                 repeats += 1
                 if repeats > 2 * len(self.made) + REPEATS:
-                    self._forget_replay(spent)
+                    replay.end()
                     return "the strategy only repeats what is known"
-                self._ledger.restore(self._spent_at.get((digest, trial.effort), self._ledger.spent))
-                self._strategy.tell(trial, known)
-                continue
-            self._forget_replay(spent)
-            try:
-                evaluation = self._evaluate(trial)
-            except BudgetExhausted as error:
-                return str(error)
-            repeats = 0
+            else:
+                replay.end()
+                repeats = 0
+                try:
+                    evaluation = self._evaluate(trial)
+                except BudgetExhausted as error:
+                    return str(error)
             self._strategy.tell(trial, evaluation)
-        self._forget_replay(spent)
+        replay.end()
         return "the strategy has nothing more to try"
 
     def _recall(self) -> None:
         """Read what earlier sessions of this run have done."""
-        self._spent_at: dict[tuple[str, str], Mapping[str, float]] = {}
-        self._replaying = False
-        for event in self._store.events(self._lease.run):
-            if event.kind == "candidate.evaluated":
-                key = (event.payload["candidate"], event.payload["effort"])
-                self._spent_at.setdefault(key, event.payload["spent"])
         for stored in self._store.evaluations(self._lease.run):
             self.made[stored.candidate, stored.effort] = stored.evaluation
             self._numbers[stored.candidate] = stored.number
-            self._replaying = True
-        if self._replaying:
+        if self.made:
             self._observe("recalled", {"evaluations": len(self.made), "incumbent": self.incumbent})
-
-    def _forget_replay(self, spent: Mapping[str, float]) -> None:
-        """The past has been told: from here on time and money are this session's."""
-        if self._replaying:
-            self._replaying = False
-            self._ledger.restore(spent)
 
     def _evaluate(self, trial: Trial) -> Evaluation:
         incumbent = self.incumbent if trial.effort == "quick" else None
@@ -157,6 +143,38 @@ class Loop:
             },
         )
         return evaluation
+
+
+class _Replay:
+    """Shows a resumed strategy the budget as it was at each step of the past, then as it is now.
+
+    A strategy decides by what is left; asked again, it has to see what it saw then.
+    """
+
+    def __init__(self, events: Sequence[Event], ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._now = ledger.spent
+        self._spent: dict[tuple[str, str], Mapping[str, float]] = {}
+        begun: Mapping[str, float] = {}
+        for event in reversed(events):
+            if event.kind == "candidate.evaluated":
+                self._spent[event.payload["candidate"], event.payload["effort"]] = event.payload["spent"]
+            elif event.kind == "run.running":
+                begun = event.payload.get("spent") or {}
+        self._active = bool(self._spent)
+        if self._active:
+            ledger.restore(begun)
+
+    def step(self, key: tuple[str, str]) -> None:
+        """An evaluation of the past is about to be told."""
+        if self._active and key in self._spent:
+            self._ledger.restore(self._spent[key])
+
+    def end(self) -> None:
+        """The past has been told: from here on time and evaluations are this session's."""
+        if self._active:
+            self._active = False
+            self._ledger.restore(self._now)
 
 
 def describe(notes: Mapping[str, Any], proposer: str) -> str:

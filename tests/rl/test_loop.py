@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from rl_doubles import PROBLEM, Listed, TableJudge, candidate
 
 from kopt.rl.budget import Ledger
 from kopt.rl.loop import Loop
+from kopt.rl.offline import Offline
 from kopt.rl.strategy import Trial
 from kopt.store import RunStatus, Store
 
@@ -92,6 +95,45 @@ def test_a_budget_is_never_exceeded_over_several_sessions(store):
     assert len(judge.calls) == 2
     work(store, run, judge, limits={"evaluations": 4})
     assert len(judge.calls) == 4
+
+
+def test_a_replayed_strategy_sees_the_budget_as_it_was(store):
+    """Interrupted with 40 of 58 s spent, the offline strategy must explore again, not jump to the confirmation."""
+
+    def strategy_over(ledger):
+        class Source:
+            def propose(self):
+                return [candidate(n) for n in NAMES]
+
+            def explain(self):
+                return []
+
+        return Offline(Source(), lambda *_: None, ledger)
+
+    now = [0.0]
+
+    def slow(of, effort):
+        now[0] += 10.0
+        return table(of, effort)
+
+    run, calls = new_run(store), []
+    for session in range(2):
+        with store.lease(run) as lease:
+            ledger = Ledger({"seconds": 58.0}, spent=store.run(run).spent, clock=lambda: now[0])
+            store.set_status(lease, RunStatus.RUNNING, spent=ledger.spent)
+            judge = TableJudge(
+                slow, at={5: lambda: (_ for _ in ()).throw(KeyboardInterrupt)} if not session else {}
+            )
+            loop = Loop(
+                store=store, lease=lease, judge=judge, strategy=strategy_over(ledger), ledger=ledger,
+                observer=lambda *_: None,
+            )  # fmt: skip
+            with contextlib.suppress(KeyboardInterrupt):
+                loop.run()
+            calls.append(judge.calls)
+    assert calls[0] == [(name, "quick") for name in NAMES]
+    assert calls[1] == [("e", "quick"), ("c", "full")]
+    assert store.run(run).spent["seconds"] == 60.0
 
 
 def test_a_strategy_that_only_repeats_itself_is_stopped(store):
