@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # The repository root holds links named like public packages; tests must import kopt's installed package only.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT or entry.endswith(".egg-link")]
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 
 
 def _user() -> str | None:
