@@ -98,7 +98,7 @@ def test_a_budget_is_never_exceeded_over_several_sessions(store):
 
 
 def test_a_replayed_strategy_sees_the_budget_as_it_was(store):
-    """Interrupted with 40 of 58 s spent, the offline strategy must explore again, not jump to the confirmation."""
+    """Interrupted with 40 of 58 s spent, the offline strategy explores again and does not jump ahead."""
 
     def strategy_over(ledger):
         class Source:
