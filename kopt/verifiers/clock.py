@@ -1,9 +1,10 @@
 """The arithmetic of the ring clock: how many slots, which rounds, and whether their times agree.
 
 Time per call is ``(round - empty round) / calls``. The ring exceeds twice the last-level cache, so that every
-call finds its data in memory and not in the cache, and a full round lasts at least 5 ms, so that starting and
-stopping the clock does not count. Rounds have random lengths and starts: a candidate that works ahead gains
-in full rounds what it loses in single calls, and touches slots it was not asked for.
+call finds its data in memory and not in the cache (caches are emptied before a round besides), and a full
+round lasts at least 5 ms, so that starting and stopping the clock does not count. Rounds have random lengths
+and starts: a candidate that works ahead gains in full rounds what it loses in single calls, and touches slots
+it was not asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROUND_SECONDS = 5e-3
-MOST_SLOTS = 4096
+MOST_SLOTS = 1024  # making more contents than this takes longer than timing them
 RING_BYTES = 2 << 30
 _DEFAULT_CACHE = 32 << 20
 

@@ -85,10 +85,11 @@ def sample(
         if pairs == seen or not pairs:
             continue
         seen = pairs
-        if pairs in moments:
+        if observe is not None or pairs in moments:
             found = {name: statistics.speedup(match.full[name], match.full[candidate]) for name in baselines}
-            if observe is not None:
-                observe(pairs, found)
+        if observe is not None:
+            observe(pairs, found)
+        if pairs in moments:
             gain = min(found.values(), key=lambda s: s.ratio)
             if effort is Effort.QUICK and target is not None and statistics.versus(gain, target).high < 1.0:
                 stopped = "cannot beat the incumbent"

@@ -104,7 +104,8 @@ def run(x):
     "no tensor": python("def run(x):\n    return 'PASSED'\n"),
     "gives back its input": python("def run(x):\n    x.mul_(x.sigmoid())\n    return x\n"),
     "patched copy": python(
-        "import torch\ntorch.Tensor.copy_ = lambda self, other, *a: self\ndef run(x):\n    return x * x.sigmoid()\n"
+        "import torch\ntorch.Tensor.copy_ = lambda self, other, *a: self\n"
+        "def run(x):\n    return x * x.sigmoid()\n"
     ),
     "right only for what is declared": python(
         "def run(x):\n    return x * x.sigmoid() if x.abs().max() < 8 else x.relu()\n"

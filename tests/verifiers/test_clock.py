@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize(
     ("slot", "seconds", "slots"),
-    [(MIB, 1e-3, 64), (128 * MIB, 20e-3, 2), (4096, 20e-6, 4096), (4 * MIB, 1e-6, 512), (256 * MIB, 1.0, 2)],
+    [(MIB, 1e-3, 64), (128 * MIB, 20e-3, 2), (4096, 20e-6, 1024), (4 * MIB, 1e-6, 512), (256 * MIB, 1.0, 2)],
 )
 def test_rings_exceed_the_cache_and_last_five_milliseconds_within_memory(
     slot: int, seconds: float, slots: int

@@ -1,0 +1,189 @@
+"""The evaluator as its users see it: stages, records, workloads, languages without a device, races."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kopt.problems import load
+from kopt.settings import Settings
+from kopt.verifiers import Effort, Evaluator, declared_faster
+from kopt.verifiers.roofline import Peaks, allowed_seconds, roofline
+from kopt.words import Candidate, Language, Style, TensorSpec, Verdict, Workload, WorkloadSpec, to_json
+
+SCALED = '''"""y = x * w, for several sizes."""
+import torch
+
+axes = {"rows": None, "columns": 256}
+inputs = {"x": {"shape": ["rows", "columns"], "dtype": "float32", "values": "normal"}, "factor": 2.0}
+outputs = ["y"]
+workloads = {"small": {"rows": 32}, "large": {"rows": 100}}
+held_out = {"odd": {"rows": 7}}
+smoke = {"rows": 3}
+
+
+def reference(x: torch.Tensor, factor: float) -> torch.Tensor:
+    return torch.tanh(x) * factor
+'''
+TRITON = """
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def kernel(x, y, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    v = tl.load(x + i, mask=i < n)
+    tl.store(y + i, FORMULA, mask=i < n)
+
+
+def run(x, factor):
+    y = torch.empty_like(x)
+    kernel[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel(), BLOCK=1024)
+    return y
+"""
+CUDA = """
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/function.h>
+__global__ void twice(const float* x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }
+void run(tvm::ffi::TensorView x, tvm::ffi::TensorView y) {
+  twice<<<1, 32>>>((const float*)x.data_ptr(), (float*)y.data_ptr());
+}
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(run, run);
+"""
+
+
+def python(text: str, language: Language = Language.TORCH) -> Candidate:
+    return Candidate(sources={"k.py": text}, language=language, entry="k.py::run", style=Style.RETURNING)
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[tuple[str, dict]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def scaled(settings: Settings, tmp_path_factory: pytest.TempPathFactory, seen: list):  # type: ignore[no-untyped-def,type-arg]
+    path = tmp_path_factory.mktemp("problem") / "scaled.py"
+    path.write_text(SCALED)
+    with Evaluator(load(path), settings=settings, observer=lambda e, d: seen.append((e, d))) as evaluator:
+        for bench in evaluator.timed:
+            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
+        yield evaluator
+
+
+def test_every_workload_is_verified_and_the_declared_ones_are_timed(
+    scaled: Evaluator, seen: list[tuple[str, dict]]
+) -> None:
+    assert [s.workload.name for s in scaled.specs] == ["small", "large"]
+    found = scaled.evaluate(
+        python("def run(x, factor):\n    return x.tanh() * factor\n"), effort=Effort.QUICK
+    )
+    assert found.verdict is Verdict.CORRECT, found.reason
+    assert {case["workload"] for case in found.errors["cases"]} == {"small", "large", "odd"}
+    assert {"small/candidate", "large/eager"} <= set(found.timing)
+    assert found.speedup["eager"] is not None
+    assert found.timing["small/candidate"].without_copy is not None
+    assert [s.name.value for s in found.stages] == ["static", "build", "smoke", "verify", "measure"]
+    assert all(s.passed and s.seconds >= 0 for s in found.stages)
+    assert found.roofline is not None
+    assert found.roofline.percent > 0
+    json.dumps(to_json(found), allow_nan=False)
+    names = [d["name"] for e, d in seen if e == "stage" and d["state"] == "passed"]
+    assert names == ["static", "build", "smoke", "verify", "measure"]
+    assert any(e == "sample" for e, _ in seen)
+
+
+def test_right_for_known_shapes_only_is_wrong(scaled: Evaluator) -> None:
+    text = "def run(x, factor):\n    return x.tanh() * factor if x.shape[0] in (3, 32, 100) else x\n"
+    found = scaled.evaluate(python(text), effort=Effort.QUICK)
+    assert found.verdict is Verdict.WRONG
+    assert found.worst is not None
+    assert found.worst.workload == "odd"
+
+
+@pytest.mark.needs("triton")
+def test_triton_is_compiled_and_interpreted_but_not_timed(scaled: Evaluator) -> None:
+    right = TRITON.replace("FORMULA", "4 * tl.sigmoid(2 * v) - 2")
+    found = scaled.evaluate(python(right, Language.TRITON), effort=Effort.QUICK)
+    assert found.verdict in (Verdict.CORRECT, Verdict.WRONG)  # cancels near zero: the budget decides
+    assert found.gain is None
+    wrong = TRITON.replace("FORMULA", "v")
+    found = scaled.evaluate(python(wrong, Language.TRITON), effort=Effort.QUICK)
+    assert found.verdict is Verdict.WRONG
+
+
+@pytest.mark.needs("nvcc")
+def test_cuda_is_compiled_but_never_called_correct(scaled: Evaluator) -> None:
+    candidate = Candidate(
+        sources={"k.cu": CUDA}, language=Language.CUDA, entry="k.cu::run", style=Style.DESTINATION
+    )
+    found = scaled.evaluate(candidate)
+    assert found.verdict is Verdict.REJECTED
+    assert "registers" in found.reason
+    assert "NVIDIA" in found.reason
+    assert [(s.name.value, s.passed) for s in found.stages][1] == ("build", True)
+
+
+def test_a_race_of_one_against_itself_has_no_winner(silu: Evaluator) -> None:
+    candidate = python("def run(x):\n    return x * x.sigmoid()\n")
+    found = silu.race(candidate, candidate, Effort.QUICK)
+    assert found.pairs >= 2
+    assert found.low <= 1.0 <= found.high or not declared_faster(found)
+
+
+def test_quick_evaluation_stops_when_the_incumbent_is_out_of_reach(silu: Evaluator) -> None:
+    slow = python("import time\ndef run(x):\n    time.sleep(0.002)\n    return x * x.sigmoid()\n")
+    incumbent = silu.evaluate(python("def run(x):\n    return x * x.sigmoid()\n"), effort=Effort.QUICK)
+    found = silu.evaluate(slow, effort=Effort.QUICK, incumbent=incumbent)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    assert found.gain is not None
+    assert incumbent.gain is not None
+    assert found.gain.ratio < incumbent.gain.ratio
+
+
+def test_baselines_are_kept_between_processes(silu: Evaluator, home: Path) -> None:
+    kept = list((home / "baselines").glob("*/baselines.json"))
+    assert kept
+    assert silu.baselines()["eager"] > 0
+
+
+PEAKS = Peaks(copy=20e9, triad=18e9, read=25e9, flops=100e9)
+
+
+def spec(bytes_required: int, flops: float) -> WorkloadSpec:
+    x = TensorSpec(name="x", shape=(1 << 20,), dtype="float32", strides=(1,))
+    return WorkloadSpec(
+        workload=Workload(name="w", index=0),
+        arguments=(x,),
+        state=(),
+        outputs=(x,),
+        flops=flops,
+        bytes_required=bytes_required,
+    )
+
+
+def test_roofline_names_what_binds() -> None:
+    memory = roofline(PEAKS, spec(8 << 20, 1e6), 4 << 20, 1e-3)
+    assert memory is not None
+    assert memory.limit == "memory"
+    assert memory.percent == pytest.approx(100 * (8 << 20) / 20e9 / 1e-3)
+    arithmetic = roofline(PEAKS, spec(8 << 20, 1e9), 4 << 20, 20e-3)
+    assert arithmetic is not None
+    assert arithmetic.limit == "arithmetic"
+    assert arithmetic.percent == pytest.approx(50)
+    reading = roofline(PEAKS, spec(8 << 20, 0), 4096, 1e-3)
+    assert reading is not None
+    assert reading.bandwidth == 25e9
+
+
+def test_too_good_leaves_room_for_writes_that_wait_in_the_cache() -> None:
+    cache = 32 << 20
+    few = allowed_seconds(PEAKS, spec(64 << 20, 0), 32 << 20, 2, cache)
+    many = allowed_seconds(PEAKS, spec(64 << 20, 0), 32 << 20, 100, cache)
+    assert few == pytest.approx(0.85 * (96 << 20) / 2 / 20e9)
+    assert many > few
+    assert allowed_seconds(PEAKS, spec(1 << 10, 1e9), 1 << 10, 2, cache) == pytest.approx(0.85 * 2.5e-3)
