@@ -20,8 +20,8 @@ from typing import Any
 
 from bench.record import write
 from kopt.problems import load
-from kopt.settings import Settings
 from kopt.rl.candidate_file import read_candidate
+from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator
 from kopt.words import Candidate
 
@@ -102,8 +102,8 @@ def run() -> bool:
         "public_s": total,
         "public_all": publics,
         "ratio": total / per_candidate,
-        "ratio_meaning": "the public way's seconds over kopt's warm seconds plus build, per new candidate, both without "
-        "measuring against baselines",
+        "ratio_meaning": "the public way's seconds over kopt's warm seconds plus build, per new candidate, "
+        "both without measuring against baselines",
         "ratio_of_commands": total / statistics.median(commands),
         "needed": NEED,
     }

@@ -1,4 +1,4 @@
-"""What public harnesses do for one candidate: a fresh process imports torch, ``load_inline`` compiles, allclose, a loop.
+"""What public harnesses do for one candidate: a fresh process, torch, ``load_inline``, allclose, a loop.
 
 Run as a script by :mod:`bench.cost`; prints the seconds of each part as JSON. The extensions directory given must be
 empty, as it is for a candidate nobody has built. This is the convenience it looks like: the candidate shares this

@@ -27,14 +27,20 @@ def _cpu() -> dict[str, str]:
 
 def _commit() -> str:
     git = ["git", "-C", str(ROOT)]
-    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    dirty = subprocess.run([*git, "status", "--porcelain", "--", "kopt", "bench/problems"], capture_output=True, text=True)
+    head = subprocess.run(
+        [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
+    dirty = subprocess.run(
+        [*git, "status", "--porcelain", "--", "kopt", "bench/problems"], capture_output=True, text=True
+    )
     return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
 
 
 def environment() -> dict[str, Any]:
     """The machine, the versions and the commit a figure belongs to. No host name, no path."""
-    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
+    compiler = subprocess.run(
+        ["g++", "--version"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": _commit(),
@@ -54,5 +60,7 @@ def write(name: str, result: dict[str, Any], command: list[str] | None = None) -
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     shown = command or ["python", "-m", "bench", *sys.argv[1:]]
-    path.write_text(json.dumps({"environment": environment(), "command": " ".join(shown), **result}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({"environment": environment(), "command": " ".join(shown), **result}, indent=1) + "\n"
+    )
     return path

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.record import write
 from kopt.problems import load
-from kopt.verifiers import statistics
 from kopt.rl.candidate_file import read_candidate
+from kopt.verifiers import statistics
 from kopt.verifiers.evaluator import Evaluator
 from kopt.words import Speedup
 

@@ -9,4 +9,4 @@ import pytest
 
 @pytest.mark.parametrize("name", ["kernels", "verifiers", "agents"])
 def test_the_public_package_wins(name: str) -> None:
-    assert importlib.import_module(name).WHO == f"public {name}"
+    assert f"public {name}" == importlib.import_module(name).WHO

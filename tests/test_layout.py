@@ -28,7 +28,12 @@ print(seconds, *heavy)
 
 def python(*args: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *args], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=120
+        [sys.executable, *args],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -36,7 +41,7 @@ def python(*args: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProc
 def test_each_link_points_at_its_room(room: str) -> None:
     link = ROOT / room
     assert link.is_symlink()
-    assert Path(os.readlink(link)) == Path("kopt") / room
+    assert link.readlink() == Path("kopt") / room
     assert (link / "__init__.py").is_file()
 
 
@@ -89,8 +94,12 @@ def test_python_dash_m_kopt_does_not_shadow_public_packages(name: str, public_pa
 
 
 @pytest.mark.parametrize("command", [["-m", "pytest"], ["-c", "import pytest, sys; sys.exit(pytest.main())"]])
-def test_pytest_from_the_root_does_not_shadow_public_packages(command: list[str], public_packages: Path) -> None:
-    done = python(*command, "-p", "no:cacheprovider", "tests/probe_shadowing.py", PYTHONPATH=str(public_packages))
+def test_pytest_from_the_root_does_not_shadow_public_packages(
+    command: list[str], public_packages: Path
+) -> None:
+    done = python(
+        *command, "-p", "no:cacheprovider", "tests/probe_shadowing.py", PYTHONPATH=str(public_packages)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
 
