@@ -26,7 +26,7 @@ class Tuner:
         self.candidate = candidate
         self._space = math.prod(len(t.choices) for t in candidate.tunables)
         sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, n_startup_trials=4, warn_independent_sampling=False
+            seed=seed, multivariate=True, n_startup_trials=4
         )
         self._study = optuna.create_study(direction="minimize", sampler=sampler)
         self._study.enqueue_trial(defaults(candidate))
