@@ -78,14 +78,10 @@ def candidates_table(
     for stored in sorted(evaluations, key=lambda s: s.effort == "full"):
         latest[stored.candidate] = stored
     ranked = sorted(latest.values(), key=_rank)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("#", "verdict", "over eager", "over torch.compile", "per call", "judged", "what"):
-        table.add_column(
-            heading,
-            no_wrap=True,
-            overflow="ellipsis",
-            justify="right" if heading in ("#", "per call") else "left",
-        )
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for heading in ("#", "verdict", "over eager", "over torch.compile", "per call", "judged"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in ("#", "per call") else "left")
+    table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)  # it alone gives way
     for stored in ranked[:shown]:
         evaluation = stored.evaluation
         own = call_seconds(evaluation)

@@ -2,7 +2,8 @@
 
 1. explore: every base candidate once, quickly, best guess first;
 2. tune: the most promising ones' tunables, until a number of trials in a row bring nothing;
-3. confirm: the best with full effort against all baselines; if it fails, the next best.
+3. confirm: the best with full effort against all baselines; if it fails, the next best;
+4. check: candidates this machine cannot time (Triton or CUDA without a GPU), with what is left of the budget.
 
 Part of the budget is kept back for the last step, for an unconfirmed winner is none.
 """
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from kopt.rl.budget import EVALUATIONS, SECONDS, Ledger
 from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score
-from kopt.words import Candidate, Evaluation
+from kopt.words import Candidate, Evaluation, Language
 
 TUNED = 2
 """How many base candidates are tuned."""
@@ -33,6 +34,10 @@ MOST_CONFIRM_SHARE = 0.35
 """Of the budget, where that is less."""
 TRIAL_SECONDS = 5.0
 """What a quick trial is thought to take until two have been seen: the first also times the baselines."""
+
+TIMED = (Language.CPP, Language.TORCH)
+CHECK_SECONDS = 10.0
+"""What has to be left for a candidate that can only be checked."""
 
 
 class Source(Protocol):
@@ -76,7 +81,11 @@ class Offline(Planned):
 
     def _story(self) -> Plan:
         first: Candidate | None = None
+        untimed: list[Candidate] = []
         for candidate in self._source.propose():
+            if candidate.language not in TIMED:
+                untimed.append(candidate)
+                continue
             first = first or candidate
             if not self._may_search():
                 break
@@ -89,6 +98,9 @@ class Offline(Planned):
             yield Trial(candidate=first, effort="full", phase="confirm")
         else:
             yield from self._confirm()
+        for candidate in untimed:
+            if self._ledger.left(SECONDS) > CHECK_SECONDS and self._ledger.left(EVALUATIONS) >= 1:
+                yield Trial(candidate=candidate, effort="quick", phase="check")
 
     def _try(self, candidate: Candidate, phase: Phase) -> Plan:
         evaluation = yield Trial(candidate=candidate, effort="quick", phase=phase)

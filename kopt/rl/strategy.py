@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from kopt.words import Candidate, Evaluation
 
 Effort = Literal["quick", "full"]
-Phase = Literal["explore", "tune", "confirm"]
+Phase = Literal["explore", "tune", "confirm", "check"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rl_doubles import candidate, evaluation
 
 from kopt.rl.budget import Ledger
 from kopt.rl.offline import PATIENCE, Offline
-from kopt.words import Tunable
+from kopt.words import Language, Tunable
 
 TUNABLE = (Tunable(name="WIDTH", choices=(4, 8, 16), default=8),)
 
@@ -93,6 +95,19 @@ def test_time_is_kept_for_the_confirmation():
         now[0] += 4.0
         strategy.tell(trial, evaluation(trial.candidate, 1.5, seconds=4.0))
     assert trial is not None and 14.0 <= now[0] <= 20.0
+
+
+def test_what_cannot_be_timed_here_is_checked_last():
+    class Mixed(Source):
+        def propose(self):
+            triton = dataclasses.replace(candidate("t"), language=Language.TRITON)
+            return [triton, candidate("a")]
+
+    strategy = Offline(Mixed([]), lambda *_: Counting("x"), Ledger({}))
+    asked = play(strategy, lambda title, effort: 1.5)
+    assert asked == [("a", "quick", "explore"), ("a", "full", "confirm"), ("t", "quick", "check")]
+    ledger = Ledger({"evaluations": 2})
+    assert len(play(Offline(Mixed([]), lambda *_: Counting("x"), ledger), lambda *_: 1.5, ledger)) == 2
 
 
 def test_nothing_proposed_and_nothing_correct():
