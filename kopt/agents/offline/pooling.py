@@ -83,12 +83,12 @@ def _window(graph: Graph, node: Node) -> Window:
         if any(n % o for n, o in zip(size, outs, strict=True)):
             raise Unsupported("adaptive pooling with bins of unequal size is not generated")
         kernel = stride = tuple(n // o for n, o in zip(size, outs, strict=True))
-        pad, dilation = (0,) * rank, ()
+        pad, dilation = (0,) * rank, (1,) * rank
     else:
         kernel = _each(arguments["kernel_size"], rank)
         stride = _each(arguments["stride"] or kernel, rank)
         pad = _each(arguments["padding"], rank)
-        dilation = _each(arguments["dilation"], rank) if kind == "max" else ()
+        dilation = _each(arguments["dilation"], rank) if kind == "max" else (1,) * rank
     lead = 3 - rank
     ones, zeros = (1,) * lead, (0,) * lead
     return Window(
@@ -100,7 +100,7 @@ def _window(graph: Graph, node: Node) -> Window:
         kernel=ones + kernel,
         stride=ones + stride,
         pad=zeros + pad,
-        dilation=ones + (dilation or (1,) * rank),
+        dilation=ones + dilation,
         rank=rank,
         include_pad=bool(arguments.get("count_include_pad", True)),
         divisor=arguments.get("divisor_override"),

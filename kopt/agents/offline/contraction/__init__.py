@@ -22,4 +22,4 @@ def recognise(graph: Graph) -> Plan | None:
         raise Unsupported(
             f"{len(nodes)} contractions in one graph: each fuses only with what is pointwise behind it"
         )
-    return (conv if nodes[0].op in conv.OPS else gemm).plan(graph, nodes[0])
+    return conv.plan(graph, nodes[0]) if nodes[0].op in conv.OPS else gemm.plan(graph, nodes[0])

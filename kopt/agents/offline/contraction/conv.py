@@ -244,11 +244,11 @@ constexpr int64_t PITCHED = ((BLOCK - 1) * PITCH + OW + NV * W - 1) / (NV * W) *
 """
 
 _BODY = """
-int32_t shift[CHANNELS * KH * KW];  // where window position k lies in the copied rows
+int32_t places[CHANNELS * KH * KW];  // where window position k lies in the copied rows
 for (int64_t c = 0, k = 0; c < CHANNELS; ++c)
   for (int64_t kh = 0; kh < KH; ++kh)
     for (int64_t kw = 0; kw < KW; ++kw, ++k)
-      shift[k] = c * CHANNEL + (kh * DH % SH * SW + kw * DW % SW) * PHASE + kh * DH / SH * PITCH + kw * DW / SW;
+      places[k] = c * CHANNEL + (kh * DH % SH * SW + kw * DW % SW) * PHASE + kh * DH / SH * PITCH + kw * DW / SW;
 real* const panels = scratch<0>(GROUPS * PANELS * MR * DEPTH);
 #pragma omp parallel
 {
@@ -286,7 +286,7 @@ real* const panels = scratch<0>(GROUPS * PANELS * MR * DEPTH);
       const real* const weights = panels + (group * PANELS * DEPTH + from * KH * KW) * MR;
       for (int64_t j = 0; j < flat; j += NR)
         for (int64_t p = 0; p < PANELS; ++p)
-          multiply(channels * KH * KW, panel(weights + p * MR * DEPTH), [&](int64_t k) { return rows + shift[k] + j; },
+          multiply(channels * KH * KW, panel(weights + p * MR * DEPTH), [&](int64_t k) { return rows + places[k] + j; },
                    sums + p * MR * PITCHED + j, PITCHED, from > 0);
     }
     for (int64_t o = 0; o < OG; ++o)

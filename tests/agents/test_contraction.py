@@ -1,0 +1,105 @@
+"""Matrix products and convolutions, compiled for real: layouts, batches, edges, what is fused behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from kopt.agents.offline.contraction import recognise
+from kopt.agents.offline.graph import Unsupported
+from tests.agents.against_truth import check
+
+
+def r(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape)
+
+
+class Behind(nn.Module):
+    """A layer and what follows it."""
+
+    def __init__(self, layer: nn.Module, function: Any, *parameters: torch.Tensor) -> None:
+        super().__init__()
+        self.layer, self.function = layer, function
+        self.extra = nn.ParameterList(parameters)
+
+    def forward(self, *args: torch.Tensor) -> Any:
+        return self.function(self.layer(args[0]), *self.extra, *args[1:])
+
+
+def heads(y: torch.Tensor) -> torch.Tensor:
+    return y.view(4, 10, 3, 16).transpose(1, 2)
+
+
+PRODUCTS: dict[str, tuple[Any, tuple[torch.Tensor, ...]]] = {
+    "blocks_with_edges": (torch.matmul, (r(300, 700), r(700, 531))),
+    "transposed": (lambda x, y: x.t() @ y.t(), (r(50, 37), r(45, 50))),
+    "same_matrix_for_a_batch": (torch.matmul, (r(3, 4, 37, 50), r(50, 45))),
+    "batched_broadcast": (torch.matmul, (r(3, 4, 37, 50), r(3, 1, 50, 45))),
+    "scaled_scores": (lambda x, y: x @ y.transpose(-1, -2) / 8, (r(3, 37, 50), r(3, 45, 50))),
+    "linear_chain": (
+        Behind(nn.Linear(50, 64), lambda y, z: F.gelu(y * 0.5).clamp(-1, 1) + z),
+        (r(37, 50), r(37, 64)),
+    ),
+    "heads": (Behind(nn.Linear(50, 48), heads), (r(4, 10, 50),)),
+    "addmm": (lambda x, y, z: torch.addmm(z, x, y), (r(37, 50), r(50, 64), r(64))),
+    "double": (nn.Linear(50, 45).double(), (r(37, 50).double(),)),
+    "bfloat16": (nn.Linear(50, 45).bfloat16(), (r(37, 50).bfloat16(),)),
+}
+
+CONVOLUTIONS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "plain": (nn.Conv2d(8, 20, 3), (2, 8, 23, 29)),
+    "strided_dilated": (
+        nn.Conv2d(8, 20, 3, stride=(2, 3), padding=(0, 2), dilation=(2, 1)),
+        (2, 8, 23, 29),
+    ),
+    "grouped": (nn.Conv2d(8, 20, 3, groups=2, bias=False), (2, 8, 23, 29)),
+    "same": (nn.Conv2d(8, 20, 3, padding="same", dilation=2), (2, 8, 23, 29)),
+    "pointwise": (nn.Conv2d(8, 20, 1), (2, 8, 23, 29)),
+    "small_images": (nn.Conv2d(200, 70, 3, padding=1), (1, 200, 7, 7)),
+    "one_dimension": (nn.Conv1d(8, 20, 5, padding=2, stride=2), (3, 8, 99)),
+    "chain": (
+        Behind(nn.Conv2d(8, 20, 3), lambda y, b: torch.tanh(F.softplus(y)) * y + b, r(20, 1, 1)),
+        (2, 8, 23, 29),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_match_torch(name: str, graph_of: Any, compiled: Any, call: Any) -> None:
+    model, inputs = PRODUCTS[name]
+    check(recognise, model, inputs, (graph_of, compiled, call))
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_match_torch(name: str, graph_of: Any, compiled: Any, call: Any) -> None:
+    model, shape = CONVOLUTIONS[name]
+    check(recognise, model, (r(*shape),), (graph_of, compiled, call))
+
+
+def test_other_tiles_and_depths(graph_of: Any, compiled: Any, call: Any) -> None:
+    fixtures = (graph_of, compiled, call)
+    check(recognise, torch.matmul, (r(100, 300), r(300, 200)), fixtures, MR=8, NV=3, KC=128, DOWN=4, ACROSS=4)
+    check(recognise, nn.Conv2d(40, 20, 3), (r(2, 40, 23, 29),), fixtures, MR=6, NV=4, KC=128)
+
+
+def test_nan_and_infinity_spread_as_in_torch(graph_of: Any, compiled: Any, call: Any) -> None:
+    x = r(37, 50)
+    x[3, 4], x[7, 1] = float("nan"), float("inf")
+    check(recognise, torch.matmul, (x, r(50, 45)), (graph_of, compiled, call))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "why"),
+    [
+        (nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)), (4, 8), "2 contractions"),
+        (Behind(nn.Linear(8, 8), lambda y: y.softmax(-1)), (4, 8), "reduced"),
+        (nn.Conv2d(8, 8, 3, groups=8), (1, 8, 9, 9), "per group"),
+    ],
+)
+def test_says_why_not(model: Any, shape: tuple[int, ...], why: str, graph_of: Any) -> None:
+    with pytest.raises(Unsupported, match=why):
+        recognise(graph_of(model, r(*shape)))
