@@ -103,3 +103,15 @@ def test_nan_and_infinity_spread_as_in_torch(graph_of: Any, compiled: Any, call:
 def test_says_why_not(model: Any, shape: tuple[int, ...], why: str, graph_of: Any) -> None:
     with pytest.raises(Unsupported, match=why):
         recognise(graph_of(model, r(*shape)))
+
+
+def test_parameters_named_like_the_kernel_s_own_words(graph_of: Any, compiled: Any, call: Any) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.W, self.pack, self.rows = (nn.Parameter(r(*s)) for s in ((50, 45), (45,), (45,)))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x @ self.W + self.pack) * self.rows
+
+    check(recognise, Model(), (r(37, 50),), (graph_of, compiled, call))

@@ -106,6 +106,46 @@ _CPP_WORDS = frozenset(
     ]
 )
 
+# What generated kernels call or declare beside their parameters; their constants and macros are upper case.
+_KERNEL_WORDS = frozenset(
+    [
+        "across",
+        "advance",
+        "band_rows",
+        "bf16",
+        "combine",
+        "combine_columns",
+        "combine_rows",
+        "counted",
+        "first_lanes",
+        "get",
+        "half",
+        "lanes",
+        "load",
+        "load_part",
+        "moved",
+        "multiply",
+        "pack",
+        "panel",
+        "panels",
+        "piece",
+        "places",
+        "prefetch",
+        "put",
+        "real",
+        "rest",
+        "scan",
+        "scratch",
+        "splat",
+        "split",
+        "store",
+        "store_part",
+        "stream",
+        "streams_done",
+        "wide",
+    ]
+)
+
 
 class GraphError(ValueError):
     """A trace that does not fit the schema, or traces that do not fit each other."""
@@ -385,8 +425,27 @@ def _parse_one(trace: Mapping[str, Any]) -> Graph:
 
 
 _VIEWS = frozenset(
-    "view reshape flatten unflatten squeeze unsqueeze permute transpose t expand slice select narrow chunk split "
-    "contiguous alias detach getitem".split()
+    [
+        "view",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "squeeze",
+        "unsqueeze",
+        "permute",
+        "transpose",
+        "t",
+        "expand",
+        "slice",
+        "select",
+        "narrow",
+        "chunk",
+        "split",
+        "contiguous",
+        "alias",
+        "detach",
+        "getitem",
+    ]
 )
 
 
@@ -426,7 +485,8 @@ class _Names:
         base = base.rstrip("_") or "t"
         if base.startswith("_"):
             base = f"t{base}"
-        if base in _CPP_WORDS or keyword.iskeyword(base) or re.match(r"out\d*\Z", base):
+        taken = base in _CPP_WORDS or base in _KERNEL_WORDS or base.isupper() or keyword.iskeyword(base)
+        if taken or re.match(r"out\d*\Z", base):
             base += "_in"
         unique, count = base, 1
         while unique in self._taken:
