@@ -25,9 +25,7 @@ class Tuner:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.candidate = candidate
         self._space = math.prod(len(t.choices) for t in candidate.tunables)
-        sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, n_startup_trials=4
-        )
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=4)
         self._study = optuna.create_study(direction="minimize", sampler=sampler)
         self._study.enqueue_trial(defaults(candidate))
         self._trials: dict[str, optuna.trial.Trial] = {}

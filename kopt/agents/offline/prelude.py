@@ -229,8 +229,9 @@ static inline vec scale2(vec p, vec n) {  // p * 2^n for whole n, right through 
         """
 // e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2)/2. ln 2 in two pieces keeps r exact to the last bit.
 static inline vec v_exp(vec x) {
-  x = x > 89.0f ? splat(89.0f) : x;  // e^89 overflows and e^-104 underflows already; NaN passes through
-  x = x < -104.0f ? splat(-104.0f) : x;
+  // e^89 overflows and e^-104 underflows already; NaN, for which both comparisons are false, passes through
+  x = 89.0f < x ? splat(89.0f) : x;
+  x = -104.0f > x ? splat(-104.0f) : x;
   const vec n = v_round(x * 1.44269504f);
   vec r = x - n * 0.693359375f;
   r = r + n * 2.12194440e-4f;
@@ -270,12 +271,20 @@ static inline vec v_expm1(vec x) {
         """
 // log x = e ln 2 + log m with x = m 2^e and m in [sqrt(1/2), sqrt(2)).
 static inline vec v_log(vec x) {
+#if defined(__AVX512F__)  // exponent and significand by instructions that treat 0, denormals, inf and NaN right
+  vec e = (vec)_mm512_getexp_ps((__m512)x);
+  vec m = (vec)_mm512_getmant_ps((__m512)x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan);
+  const mask high = m > 1.41421356f;
+  e = high ? e + 1.0f : e;
+  m = (high ? m * 0.5f : m) - 1.0f;
+#else
   const mask denormal = x < 1.17549435e-38f;
   const vec scaled = denormal ? x * 8388608.0f : x;
   const mask bits = (mask)scaled;
   const mask shifted = bits - 0x3f3504f3;  // sqrt(1/2)
-  vec e = __builtin_convertvector(shifted >> 23, vec) - (denormal ? splat(23.0f) : splat(0.0f));
+  const vec e = __builtin_convertvector(shifted >> 23, vec) - (denormal ? splat(23.0f) : splat(0.0f));
   const vec m = (vec)((shifted & 0x007fffff) + 0x3f3504f3) - 1.0f;
+#endif
   const vec z = m * m;
   vec p = 7.0376836292e-2f + vec{};
   p = p * m - 1.1514610310e-1f;
@@ -286,11 +295,15 @@ static inline vec v_log(vec x) {
   p = p * m + 2.0000714765e-1f;
   p = p * m - 2.4999993993e-1f;
   p = p * m + 3.3333331174e-1f;
-  vec y = p * m * z - e * 2.12194440e-4f - 0.5f * z;
-  y = m + y + e * 0.693359375f;
-  y = x == 0 ? splat(-__builtin_inff()) : y;
-  y = x == __builtin_inff() ? x : y;
-  return (x < 0) | (x != x) ? splat(__builtin_nanf("")) : y;
+  // both pieces of ln 2 are positive, so that an infinite e gives an infinity and no NaN
+  const vec y = (p * m * z - 0.5f * z + e * 1.42860677e-6f) + m + e * 0.693145752f;
+#if defined(__AVX512F__)
+  return y;
+#else
+  const vec big = x == __builtin_inff() ? x : y;
+  const vec whole = x == 0 ? splat(-__builtin_inff()) : big;
+  return (x < 0) | (x != x) ? splat(__builtin_nanf("")) : whole;
+#endif
 }
 """,
     ),
