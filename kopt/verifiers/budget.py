@@ -76,7 +76,7 @@ def wobble(truth: Floats, moved: Floats, dtype: str) -> npt.NDArray[np.float32]:
 
     def squares(start: int, stop: int) -> float:
         some = truth[start:stop]
-        total = float(np.dot(some, some))
+        total = float(np.einsum("i,i->", some, some))
         return total if math.isfinite(total) else 0.0
 
     rms = math.sqrt(min(_LARGEST, sum(spread(squares, pieces)) / max(1, truth.size)))
@@ -125,7 +125,7 @@ class ErrorModel:
             key = (exponents(small) * _CODES + code)[keep]
             finite = small[keep].astype(np.float64)
             with np.errstate(over="ignore"):
-                squares = float(np.dot(finite, finite))
+                squares = float(np.einsum("i,i->", finite, finite))
             return np.bincount(key, minlength=256 * _CODES), squares
 
         pieces = spans(truth.size, 1 << 16)

@@ -143,8 +143,7 @@ class _Builder:
             inputs = self.ring.inputs_of(0)
             self.reference.ask("truth", {"slots": [0]})
             truth = tuple(a.copy() for a in outputs_of_truth(0))
-            moved = self._moved(outputs_of_truth)
-            self.ring.put_inputs(0, inputs)
+            moved = self._moved(inputs, outputs_of_truth)
             self._run()
         except ProblemError as error:
             if name == DECLARED or not self.reference.runner.alive:
@@ -156,7 +155,7 @@ class _Builder:
             self.ring.put_inputs(0, inputs)
         got = tuple(a.copy() for a in self.ring.outputs_of(0))
         swings = tuple(
-            wobble(t.astype(np.float64), m.astype(np.float64), spec.dtype)
+            wobble(t.astype(np.float64, copy=False), m.astype(np.float64, copy=False), spec.dtype)
             if m is not None and KINDS[spec.dtype].floating
             else None
             for spec, t, m in zip(self.spec.outputs, truth, moved, strict=True)
@@ -164,16 +163,19 @@ class _Builder:
         raw = _Raw(name, inputs, got, truth, swings)
         return raw if self._finite(raw) else None
 
-    def _moved(self, outputs_of_truth: Callable[[int], tuple[Array, ...]]) -> tuple[Array | None, ...]:
+    def _moved(
+        self, inputs: Sequence[Bytes], outputs_of_truth: Callable[[int], tuple[Array, ...]]
+    ) -> tuple[Array | None, ...]:
         """The truth of inputs moved by one unit in the last place, up or down or not at all."""
         floating = [p for p in self.ring.layout.role("input") if KINDS[p.spec.dtype].floating and p.nbytes]
         if not floating:
             return (None,) * len(self.spec.outputs)
-        row = self.ring.slot(0)
+        self.ring.put_inputs(1, inputs)
+        row = self.ring.slot(1)
         for place in floating:
             nudge(row[place.offset : place.offset + place.nbytes], place.spec.dtype)
-        self.reference.ask("truth", {"slots": [0]})
-        return tuple(a.copy() for a in outputs_of_truth(0))
+        self.reference.ask("truth", {"slots": [1]})
+        return outputs_of_truth(1)
 
     def _run(self) -> None:
         self.reference.round(0, 1)

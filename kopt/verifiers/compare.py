@@ -108,7 +108,7 @@ class Expected:
             means = np.einsum("ij,ij->i", grid, grid) / BLOCK
             if whole < ratio.size:
                 tail = ratio[whole:]
-                means = np.append(means, np.dot(tail, tail) / tail.size)
+                means = np.append(means, np.einsum("i,i->", tail, tail) / tail.size)
             limit = blocks[start // BLOCK : start // BLOCK + means.size]
             rms = np.sqrt(means) / np.maximum(limit, 1e-30)
             block = int(rms.argmax())

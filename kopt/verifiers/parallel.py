@@ -1,4 +1,7 @@
-"""Use the judge's cores for a pass over a large array: numpy releases the interpreter lock meanwhile."""
+"""Use the judge's cores for a pass over a large array: numpy releases the interpreter lock meanwhile.
+
+What is spread must not call BLAS (``np.dot``): its own threads and these would wait for each other.
+"""
 
 from __future__ import annotations
 

@@ -85,8 +85,8 @@ class Reference:
         return self.ring
 
     def attach_truth(self, spec: WorkloadSpec) -> Ring:
-        """Give the runner one slot for float64 outputs; the caller closes it."""
-        truth = Ring(Layout.of([("output", truth_specs(spec.outputs))], 1))
+        """Give the runner two slots for float64 outputs; the caller closes them."""
+        truth = Ring(Layout.of([("output", truth_specs(spec.outputs))], 2))
         self.ask("attach_truth", truth.attachment(), [truth.buffer.fd])
         return truth
 
