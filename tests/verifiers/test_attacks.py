@@ -70,14 +70,6 @@ def run(x):
     return seen[x.shape]
 """
     ),
-    "cached by a sample of the content": python(
-        """
-seen = {}
-def run(x):
-    key = x.shape
-    return seen.setdefault(key, x * x.sigmoid())
-"""
-    ),
     "known seed": python(
         """
 import torch
@@ -131,6 +123,20 @@ def run(x, out):
         for _, arguments, outputs in frame.f_locals["self"].calls:
             outputs[0].copy_(arguments[0] * arguments[0].sigmoid())
 """
+SLOW_TO_SAY_NOTHING = """
+import sys, time
+def run(x, out):
+    program = sys._getframe(1).f_locals["self"]
+    kind = type(program)
+    if not hasattr(kind, "honest"):
+        kind.honest = kind.round
+        def late(self, start, count):
+            time.sleep(0 if count else 0.05)
+            return kind.honest(self, start, count)
+        kind.round = late
+    time.sleep(0.001)
+    out.copy_(x * x.sigmoid())
+"""
 SPEAKS = """
 import os, socket, stat
 def run(x):
@@ -171,6 +177,11 @@ def test_signal_is_named(silu: Evaluator) -> None:
 def test_working_ahead_is_tampering(silu: Evaluator) -> None:
     verdict, reason = judge(silu, python(AHEAD, style=INTO))
     assert verdict is Verdict.TAMPERED, reason
+
+
+def test_answering_empty_rounds_late_gains_nothing(silu: Evaluator) -> None:
+    found = silu.evaluate(python(SLOW_TO_SAY_NOTHING, style=INTO), effort=Effort.QUICK)
+    assert not found.correct or found.timing["candidate"].median >= 0.001
 
 
 def test_talking_to_the_judge_is_tampering(silu: Evaluator) -> None:
