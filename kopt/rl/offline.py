@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from kopt.rl.budget import EVALUATIONS, SECONDS, Ledger
-from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score
+from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score, sure
 from kopt.words import Candidate, Evaluation, Language
 
 TUNED = 2
@@ -130,9 +130,9 @@ class Offline(Planned):
                 return
 
     def _ranked(self) -> list[tuple[Candidate, Evaluation]]:
-        """The correct and timed candidates, best first; among equals the first tried."""
+        """The correct and timed candidates, surest gain first: a lucky measurement has a wide interval."""
         timed = [pair for pair in self._seen.values() if score(pair[1]) > 0]
-        return sorted(timed, key=lambda pair: -score(pair[1]))
+        return sorted(timed, key=lambda pair: -sure(pair[1]))
 
     def _may_search(self) -> bool:
         """Whether another quick trial leaves enough for the confirmation."""

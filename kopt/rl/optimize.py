@@ -233,7 +233,7 @@ class _Session:
                 line = (str(error) or type(error).__name__).splitlines()[0]
                 self.store.set_status(lease, RunStatus.FAILED, reason=line, spent=self.ledger.spent)
                 raise
-            remarks = (*notes, *policy.explain())
+            remarks = (*notes, *(() if loop.made else policy.explain()))
             reason = _summary(loop, ended, best, won, remarks)
             self.store.set_status(
                 lease,

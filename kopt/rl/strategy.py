@@ -77,6 +77,12 @@ def score(evaluation: Evaluation) -> float:
     return gain.ratio if gain else 0.0
 
 
+def sure(evaluation: Evaluation) -> float:
+    """The speed-up over the better baseline that the measurement makes certain: its interval's lower end."""
+    gain = evaluation.gain if evaluation.correct else None
+    return gain.low if gain else 0.0
+
+
 def is_win(evaluation: Evaluation) -> bool:
     """Whether a verified candidate beats the better baseline with its whole interval."""
     timed = [speedup for speedup in evaluation.speedup.values() if speedup is not None]

@@ -77,6 +77,14 @@ def test_an_unconfirmed_winner_gives_way_to_the_next():
     assert play(strategy, lambda t, e: 0.9)[-1] == ("c", "full", "confirm")  # losers are told precisely too
 
 
+def test_a_lucky_measurement_is_not_confirmed_first():
+    strategy = Offline(Source(["lucky", "steady"]), lambda *_: Counting("x"), Ledger({}))
+    for width in (2.5, 0.1):
+        trial = strategy.ask()
+        strategy.tell(trial, evaluation(trial.candidate, 3.0 if width > 1 else 2.0, width=width))
+    assert strategy.ask().candidate.notes["title"] == "steady"
+
+
 def test_one_evaluation_is_kept_for_the_confirmation():
     for budget, confirmed in ((1, "a"), (2, "a"), (3, "b")):
         ledger = Ledger({"evaluations": budget})
