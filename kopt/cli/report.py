@@ -113,7 +113,7 @@ def describe_error(evaluation: Evaluation) -> str:
         return "none"
     share = evaluation.errors.get("error_over_budget")
     if isinstance(share, (int, float)) and share == 0 and worst.count == 0:
-        return "none: the outputs equal the truth exactly"
+        return "none, the outputs equal the truth exactly"
     place = f"{worst.output}[{', '.join(map(str, worst.index))}]" if worst.index else worst.output
     text = f"{place} expected {worst.expected:.9g}, got {worst.got:.9g}, budget {worst.budget:.3g}"
     if isinstance(share, (int, float)) and worst.count == 0:
