@@ -19,14 +19,17 @@ the multiple :math:`M`, a candidate's output :math:`c` passes when
     f(t) &= u\,|t|\,(1 + \tfrac14\log_2 n) \\
     |c - t| &\le b(t) = M \max(s(t), f(t)) + 2u\,|t| + \tau
         && \text{for every element} \\
-    \operatorname{rms}(|c - t| / b) &\le \rho = \operatorname{rms}(M \max(e', f) / b)
-        && \text{over every block of 4096}
+    \operatorname{rms}(|c - t| / b)^2 &\le \rho^2 = \operatorname{rms}(M \max(e', f) / b)^2 + \min(4 / m, 1 / 64)
+        && \text{over every block of } m \le 4096
 
 where :math:`e'` is :math:`e` in blocks of at least 256 elements and :math:`\max(e, \sigma)` in smaller ones.
 The first criterion is about single elements, the second catches a small systematic loss of precision, four to
-five times sharper. The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n`
-terms, which the reference's own few outputs cannot show. In a float64 problem truth and reference agree, so
-:math:`u` times the tensor's rms takes the place of :math:`s` and :math:`\sigma` where it is larger.
+five times sharper. Its last term lets about four elements of a block use their whole budget: where an operation
+such as a clamp leaves error in a few elements only, the reference's luck with those few is no measure.
+
+The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n` terms, which the
+reference's own few outputs cannot show. In a float64 problem truth and reference agree, so :math:`u` times the
+tensor's rms takes the place of :math:`s` and :math:`\sigma` where it is larger.
 
 Integer and bool outputs must be equal, save for as many elements as ``M`` times those in which the reference
 itself differs from the truth (ties of an arg-max). With ``rtol`` and ``atol`` the budget is ``atol + rtol
@@ -48,6 +51,7 @@ from kopt.words import TolerancePolicy
 POOL = 256
 _PIECES = 64  # of 65536 elements
 BLOCK = 4096
+_FEW = 4
 _CODES = 1020  # an error's float32 exponent (0 to 254) and two bits of its mantissa
 _LARGEST = float(np.finfo(np.float32).max)
 Floats = npt.NDArray[np.floating]
@@ -182,6 +186,11 @@ class ErrorModel:
         """``M max(e', f)`` of one block: what the second criterion compares with."""
         own = error if truth.size >= POOL else np.maximum(error, self.scales[1][exponents(truth)])
         return self.policy.multiple * np.maximum(own, self.floor(truth))
+
+    @staticmethod
+    def block_limit(share: Floats) -> float:
+        """``rho`` of one block from its ``M max(e', f) / b``."""
+        return math.sqrt(float(np.mean(np.square(share))) + min(_FEW / share.size, 1 / 64))
 
     def allowed(self, elements: int) -> int:
         """How many elements of a discrete output may differ from the truth."""

@@ -85,7 +85,7 @@ class Expected:
                 error = np.maximum(error, wobble[start:stop])
             for first, last in spans(stop - start, BLOCK):
                 share = model.typical(finite[first:last], error[first:last]) / bound[first:last]
-                blocks[(start + first) // BLOCK] = math.inf if fixed else math.sqrt(np.mean(np.square(share)))
+                blocks[(start + first) // BLOCK] = math.inf if fixed else model.block_limit(share)
 
         list(spread(part, spans(truth.size, _CHUNK)))
         return cls(dtype, kept, budget, blocks, special if special.any() else None)

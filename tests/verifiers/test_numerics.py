@@ -65,7 +65,7 @@ def test_block_criterion_is_the_formula() -> None:
     made = Expected.of(model, "float32", truth, got.astype(np.float32))
     assert made.blocks is not None
     assert made.budget is not None
-    wanted = 8 * 1e-6 / made.budget[0]
+    wanted = ((8 * 1e-6 / made.budget[0]) ** 2 + 4 / BLOCK) ** 0.5
     assert made.blocks == pytest.approx([wanted, wanted], rel=0.1)
 
 
@@ -80,6 +80,24 @@ def test_a_systematic_loss_within_the_elements_budget_is_seen_by_the_blocks() ->
     assert finding.ratio < 1 < finding.rms
     assert not finding.passed
     assert made.check((truth + 2 * np.roll(noise, 7)).astype(np.float32)).passed
+
+
+def test_blocks_in_which_few_elements_err_are_judged_by_those_elements() -> None:
+    """A clamp leaves error in one element of a block; the reference happened to get that one right."""
+    rng = np.random.default_rng(1)
+    truth = np.ones(64 * BLOCK)
+    odd = np.arange(0, truth.size, BLOCK)
+    truth[odd] = rng.uniform(0.6, 0.95, odd.size)
+    error = np.zeros(truth.size)
+    error[odd] = rng.standard_normal(odd.size) * 1e-3
+    error[odd[5]] = 1e-9
+    model = ErrorModel("float32", TolerancePolicy())
+    model.add(truth, truth + error)
+    made = Expected.of(model, "float32", truth, (truth + error).astype(np.float32))
+    other = np.zeros(truth.size)
+    other[odd] = rng.standard_normal(odd.size) * 1e-3
+    assert made.check((truth + other).astype(np.float32)).passed
+    assert not made.check((truth + 30 * other).astype(np.float32)).passed
 
 
 def softmax(x: torch.Tensor) -> torch.Tensor:
