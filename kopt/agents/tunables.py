@@ -58,6 +58,8 @@ def _rewrite(
         macros = "".join(f"#define {name} {value}\n" for name, value in changed.items())
         return macros + text if entry else text
     for name, value in changed.items():
-        text = re.sub(rf"^{re.escape(name)}(\s*(?::[^=\n]+)?=\s*)[^#\n]*?(\s*(?:#.*)?)$",
-                      lambda m, n=name, v=value: f"{n}{m[1]}{v!r}{m[2]}", text, flags=re.MULTILINE)  # fmt: skip
+        assignment = re.compile(
+            rf"^({re.escape(name)}\s*(?::[^=\n]+)?=\s*)[^#\n]*?(\s*(?:#.*)?)$", re.MULTILINE
+        )
+        text = assignment.sub(rf"\g<1>{value!r}\g<2>", text)
     return text

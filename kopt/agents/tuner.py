@@ -43,18 +43,13 @@ class Tuner:
             return None
         for _ in range(64):
             trial = self._study.ask()
-            values = {
-                t.name: trial.suggest_categorical(t.name, list(t.choices)) for t in self.candidate.tunables
-            }
+            values = self._suggested(trial)
             if tuple(values.values()) not in self._asked:
                 return self._issue(trial, values)
             self._study.tell(trial, state=self._failed())
-        values = self._untried()
-        self._study.enqueue_trial(values)
+        self._study.enqueue_trial(self._untried())
         trial = self._study.ask()
-        for t in self.candidate.tunables:
-            trial.suggest_categorical(t.name, list(t.choices))
-        return self._issue(trial, values)
+        return self._issue(trial, self._suggested(trial))
 
     def tell(self, candidate: Candidate, seconds: float | None) -> None:
         """Report what :meth:`ask` gave: seconds per call, or None when it was not correct.
@@ -69,6 +64,14 @@ class Tuner:
         self._study.tell(trial, seconds)
         if self.best is None or seconds < self.best[0]:
             self.best = (seconds, candidate)
+
+    def _suggested(self, trial: optuna.trial.Trial) -> dict[str, Choice]:
+        found: dict[str, Choice] = {}
+        for tunable in self.candidate.tunables:
+            value = trial.suggest_categorical(tunable.name, list(tunable.choices))
+            assert value is not None
+            found[tunable.name] = value
+        return found
 
     def _issue(self, trial: optuna.trial.Trial, values: dict[str, Choice]) -> Candidate:
         self._asked.add(tuple(values.values()))

@@ -15,7 +15,8 @@ import tvm_ffi
 from tvm_ffi import libinfo
 
 from kopt.agents.offline import trace as tracing
-from kopt.agents.offline.graph import Graph, parse
+from kopt.agents.offline.graph import Graph
+from kopt.agents.offline.reading import parse
 from kopt.words import Candidate
 
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from kopt.agents.offline.fused import recognise
-from kopt.agents.offline.graph import Unsupported, parse
+from kopt.agents.offline.graph import Unsupported
+from kopt.agents.offline.reading import parse
 
 
 def r(*shape: int) -> torch.Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from kopt.agents.offline.graph import GraphError, Unsupported, parse
+from kopt.agents.offline.graph import GraphError, Unsupported
+from kopt.agents.offline.reading import parse
 
 TRACE: dict[str, Any] = {
     "version": 1,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kopt.agents.offline.aten import Call, log_sigmoid, log_softmax, register, xlogy
+from kopt.agents.offline.aten import Call, register
+from kopt.agents.offline.aten_pointwise import log_sigmoid, xlogy
+from kopt.agents.offline.aten_reductions import log_softmax
 from kopt.agents.offline.graph import Unsupported
 from kopt.agents.offline.lower import Lowerer, Term
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kopt.agents.offline.aten import Call, register, vector_norm
+from kopt.agents.offline.aten import Call, register
+from kopt.agents.offline.aten_reductions import vector_norm
+from kopt.agents.offline.axes import Dim
 from kopt.agents.offline.graph import Ref, Unsupported
 from kopt.agents.offline.lower import Lowerer, Term
 
@@ -90,7 +92,7 @@ def _with_running_statistics(c: Call) -> Term:
     mean, variance = c.maybe("running_mean"), c.maybe("running_var")
     if mean is None or variance is None:
         raise Unsupported("batch norm without statistics")
-    trailing = tuple([] for _ in x.dims[2:])
+    trailing: tuple[Dim, ...] = tuple([] for _ in x.dims[2:])
     mean = Term(mean.expr, (*mean.dims, *trailing), mean.dtype)
     variance = Term(variance.expr, (*variance.dims, *trailing), variance.dtype)
     scale = c.low.op("div", 1, c.low.op("sqrt", c.low.op("add", variance, float(c.get("eps", 1e-5)))))

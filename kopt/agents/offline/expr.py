@@ -140,15 +140,10 @@ class Pool:
     def _fold(self, op: str, args: Sequence[Expr]) -> Expr | None:
         values = [a.value for a in args if a.op == "const"]
         if len(values) == len(args) and op in ("add", "sub", "mul", "div", "neg"):
+            a, b = values[0], values[-1]
             if op == "div":
-                return self.const(values[0] / values[1]) if values[1] != 0 else None
-            return self.const(
-                -values[0]
-                if op == "neg"
-                else {"add": math.fsum, "mul": math.prod}[op](values)
-                if op != "sub"
-                else values[0] - values[1]
-            )
+                return self.const(a / b) if b != 0 else None
+            return self.const({"add": a + b, "sub": a - b, "mul": a * b, "neg": -a}[op])
         if op in ("mul", "div") and args[1].op == "const" and args[1].value == 1:
             return args[0]
         if op == "mul" and args[0].op == "const" and args[0].value == 1:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kopt.agents.offline import nest as nests
 from kopt.agents.offline import triton_emit
+from kopt.agents.offline.arrangement import Arrangement, arrange
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.emission import Writer
@@ -16,7 +17,7 @@ from kopt.agents.offline.graph import Graph, Unsupported, row_major
 from kopt.agents.offline.lower import Lowered, lower
 from kopt.agents.offline.nest import Access, Fold, Loop, Nest, Store, count
 from kopt.agents.offline.prelude import C_TYPES
-from kopt.agents.offline.schedules import Arrangement, arrange, keepable, write
+from kopt.agents.offline.schedules import keepable, write
 from kopt.agents.offline.sweep import SET, sweep_text
 from kopt.words import Candidate, Tunable
 
@@ -153,12 +154,12 @@ def generate(lowered: Lowered, cores: int, *, keep: bool = True) -> Piece:
         kinds.append(plan.kind)
         arrangements.append(plan)
     functions = []
-    for name, values in lowered.graph.constants.items():
+    for name, numbers in lowered.graph.constants.items():
         if any(a.tensor == name for a in nest.loads.values()) and name not in seen:
             seen.add(name)
             dtype = lowered.graph.values[name].dtype
             items = ", ".join(
-                literal(float(v), "double") if "float" in dtype else str(int(v)) for v in values
+                literal(float(v), "double") if "float" in dtype else str(int(v)) for v in numbers
             )
             kind = C_TYPES[dtype]
             if dtype in ("bfloat16", "float16"):

@@ -60,4 +60,4 @@ class _Pattern(Protocol):
 def _modules() -> Iterator[_Pattern]:
     for name in PATTERNS:
         if importlib.util.find_spec(name) is not None:
-            yield importlib.import_module(name)  # type: ignore[misc]
+            yield importlib.import_module(name)

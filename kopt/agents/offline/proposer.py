@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from kopt.agents.context import Context
-from kopt.agents.offline.graph import Graph, GraphError, Unsupported, parse
+from kopt.agents.offline.graph import Graph, GraphError, Unsupported
 from kopt.agents.offline.plan import recognise
+from kopt.agents.offline.reading import parse
 from kopt.words import Candidate
 
 TRACE = "kopt.agents.offline.trace:trace"

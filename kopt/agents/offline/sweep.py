@@ -54,7 +54,7 @@ _METHODS = {"strided": "strided(", "picked": "picked(", "put": "void put(", "sca
 
 
 def sweep_text(used: Iterable[str]) -> str:
-    """The sweep with only the memory operations a kernel uses: ``strided``, ``picked``, ``put``, ``scatter``, ``only``."""
+    """The sweep with only the memory operations a kernel uses (``strided``, ``picked``, ``put``, ``scatter``)."""
     wanted = set(used)
     lines, keep, depth = [], True, 0
     for line in SWEEP.strip("\n").splitlines():

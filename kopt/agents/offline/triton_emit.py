@@ -6,13 +6,14 @@ columns. Graphs that need several stages, or partial results joined across progr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
+from kopt.agents.offline.arrangement import Arrangement, arrange
 from kopt.agents.offline.expr import Expr, walk
 from kopt.agents.offline.graph import Graph, Unsupported
 from kopt.agents.offline.lower import Lowered
 from kopt.agents.offline.nest import Access, Fold, Loop, Nest, Store, build
-from kopt.agents.offline.schedules import Arrangement, arrange
 from kopt.words import Candidate, Language, Style, Tunable
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==",
@@ -165,7 +166,7 @@ class _Kernel:
         for level in sorted({f.level for f in plan.row}):
             folds = [f for f in plan.row if f.level == level]
             self.add(*(f"{f.name}_k = tl.full((BLOCK,), {_START[f.op]}, tl.float32)" for f in folds))
-            self._inside(walked, lambda f=folds: self._accumulate(f, dict(known)))
+            self._inside(walked, functools.partial(self._accumulate, folds, dict(known)))
             for fold in folds:
                 self.add(f"{fold.name} = {self._collapse(fold)}")
         varying = [s for s in self.nest.stores if set(s.access.strides) & set(plan.reduced)]
@@ -182,7 +183,7 @@ class _Kernel:
         for level in sorted({f.level for f in plan.row}):
             folds = [f for f in plan.row if f.level == level]
             self.add(*(f"{f.name} = tl.full((BLOCK,), {_START[f.op]}, tl.float32)" for f in folds))
-            self._loops(plan.reduced, lambda f=folds: self._add_columns(f))
+            self._loops(plan.reduced, functools.partial(self._add_columns, folds))
         varying = [s for s in self.nest.stores if set(s.access.strides) & set(plan.reduced)]
         if varying:
             self._loops(plan.reduced, lambda: self._stores(varying, {}))

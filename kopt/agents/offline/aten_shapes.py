@@ -1,0 +1,161 @@
+"""Changes of shape, slices, casts and constant tensors: they cost no code, only other axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kopt.agents.offline.aten import Call, Lowering, base, register
+from kopt.agents.offline.axes import Size
+from kopt.agents.offline.graph import Ref, Unsupported
+from kopt.agents.offline.lower import Term
+
+
+@register(
+    "view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"
+)
+def _reshape(c: Call) -> Term:
+    return c.low.reshape(c.tensor("self"), c.shape(c.node.name))
+
+
+def _same(c: Call) -> Term:
+    return c.tensor("self")
+
+
+register("contiguous", "clone", "alias", "detach", "lift_fresh_copy", "lift_fresh", "lift")(_same)
+
+
+@register("dropout", "feature_dropout", "native_dropout", "alpha_dropout")
+def _dropout(c: Call) -> Term:
+    if c.get("train") and c.get("p"):
+        raise Unsupported("dropout draws random numbers")
+    return c.tensor("input")
+
+
+@register("to", "_to_copy", "type_as", "float", "_assert_tensor_metadata")
+def _to(c: Call) -> Term:
+    own = c.tensor("self" if "self" in c.node.args else "a")
+    value = c.low.graph.values.get(c.node.name)
+    wanted = value.dtype if value else own.dtype
+    if wanted == "bool" and own.dtype != "bool":
+        return c.low.op("ne", own, 0, dtype="bool")
+    if wanted.startswith(("int", "uint")) and own.dtype.startswith(("float", "bfloat")):
+        return c.low.op("trunc", own, dtype=wanted)
+    return Term(c.low.pool.real(own.expr) if wanted != "bool" else own.expr, own.dims, wanted)
+
+
+@register("expand", "expand_as", "broadcast_to")
+def _expand(c: Call) -> Term:
+    x, wanted = c.tensor("self"), c.shape(c.node.name)
+    dims = [*([] for _ in range(len(wanted) - len(x.dims))), *x.dims]
+    target = [d if d else c.low.spaces.fresh(n) for d, n in zip(dims, wanted, strict=True)]
+    return Term(x.expr, tuple(target), x.dtype)
+
+
+@register("permute", "transpose", "t", "swapaxes", "movedim", "numpy_T", "mT")
+def _permute(c: Call) -> Term:
+    x = c.tensor("self")
+    rank = len(x.dims)
+    order = list(range(rank))
+    name = base(c.node.op)
+    if name in ("aten.transpose", "aten.swapaxes"):
+        a, b = (int(c.get(n, c.get(m, 0))) % rank for n, m in (("dim0", "axis0"), ("dim1", "axis1")))
+        order[a], order[b] = b, a
+    elif name == "aten.permute":
+        order = [d % rank for d in c.get("dims")]
+    elif name == "aten.mT":
+        order[-2:] = [rank - 1, rank - 2]
+    elif name in ("aten.t", "aten.numpy_T"):
+        order.reverse()
+    else:
+        raise Unsupported(f"{c.node.op} has no lowering")
+    return Term(x.expr, tuple(x.dims[d] for d in order), x.dtype)
+
+
+@register("slice", "narrow")
+def _slice(c: Call) -> Term:
+    x = c.tensor("self")
+    source = c.node.args["self"]
+    dim = int(c.get("dim", 0)) % len(x.dims)
+    have = c.shape(source.name)[dim] if isinstance(source, Ref) else ()
+    want = c.shape(c.node.name)[dim]
+    if have == want:
+        return x
+    start, step = c.get("start", 0) or 0, int(c.get("step", 1))
+    begins = tuple(int(start) if start >= 0 else n + int(start) for n in have)
+    return c.low.slice(x, dim, begins, step, want)
+
+
+@register("select")
+def _select(c: Call) -> Term:
+    x = c.tensor("self")
+    source = c.node.args["self"]
+    dim, index = int(c.get("dim", 0)) % len(x.dims), int(c.get("index", 0))
+    have = c.shape(source.name)[dim] if isinstance(source, Ref) else ()
+    begins = tuple(index if index >= 0 else n + index for n in have)
+    one = c.low.slice(x, dim, begins, 1, (1,) * c.low.traces)
+    return Term(one.expr, tuple(d for i, d in enumerate(one.dims) if i != dim), one.dtype)
+
+
+def _pieces(c: Call, x: Term, dim: int, count: int) -> list[Term]:
+    dim %= len(x.dims)
+    source = c.node.args["self"]
+    have = c.shape(source.name)[dim] if isinstance(source, Ref) else ()
+    if any(n % count for n in have):
+        raise Unsupported("pieces of unequal size")
+    size = tuple(n // count for n in have)
+    return [c.low.slice(x, dim, tuple(i * n for n in size), 1, size) for i in range(count)]
+
+
+@register("chunk")
+def _chunk(c: Call) -> tuple[Term, ...]:
+    return tuple(_pieces(c, c.tensor("self"), int(c.get("dim", 0)), int(c.get("chunks", 1))))
+
+
+@register("split", "split_with_sizes")
+def _split(c: Call) -> tuple[Term, ...]:
+    x = c.tensor("self")
+    source = c.node.args["self"]
+    dim = int(c.get("dim", 0)) % len(x.dims)
+    have = c.shape(source.name)[dim] if isinstance(source, Ref) else ()
+    sizes: Any = c.get("split_size", c.get("split_sizes"))
+    if isinstance(sizes, int):
+        return tuple(_pieces(c, x, dim, -(-have[0] // sizes)))
+    if c.low.traces > 1:
+        raise Unsupported("pieces of fixed sizes while sizes vary")
+    begins = [sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(c.low.slice(x, dim, (b,), 1, (n,)) for b, n in zip(begins, sizes, strict=True))
+
+
+def _filled(value: float) -> Lowering:
+    def run(c: Call) -> Term:
+        shape: Sequence[Size] = c.shape(c.node.name)
+        return Term(c.low.pool.const(value), tuple([] for _ in shape), c.low.graph.values[c.node.name].dtype)
+
+    return run
+
+
+register("zeros", "zeros_like", "new_zeros")(_filled(0))
+register("ones", "ones_like", "new_ones")(_filled(1))
+
+
+@register("broadcast_tensors")
+def _broadcast_tensors(c: Call) -> tuple[Term, ...]:
+    held = [c.low.term(r.name) for r in c.get("tensors") if isinstance(r, Ref)]
+    dims = c.low.broadcast(*held)
+    return tuple(Term(t.expr, dims, t.dtype) for t in held)
+
+
+@register("full", "full_like", "new_full", "scalar_tensor")
+def _full(c: Call) -> Term:
+    value = c.get("fill_value", c.get("s"))
+    if not isinstance(value, (bool, int, float)):
+        raise Unsupported("a fill value that is not a number")
+    return _filled(float(value))(c)  # type: ignore[return-value]
+
+
+@register("glu")
+def _glu(c: Call) -> Term:
+    x = c.tensor("self")
+    first, second = _pieces(c, x, int(c.get("dim", -1)), 2)
+    return c.low.op("mul", first, c.low.op("sigmoid", second))
