@@ -111,7 +111,8 @@ class FusedPlan:
             includes=piece.includes,
             meanings=_MEANINGS,
         )
-        notes = {"plan": self.title, "schedule": self.kinds, "why": self.reason}
+        how = ", costly values kept for the next pass" if piece.keeps else ""
+        notes = {"plan": self.title + how, "schedule": self.kinds, "why": self.reason}
         return cpp_candidate(source, tunables=piece.tunables, notes=notes)
 
 

@@ -44,7 +44,6 @@ class OfflineProposer:
         if graph is None:
             return
         plans, refusals = recognise(graph)
-        self._reasons += refusals
         made = 0
         for plan in plans:
             try:
@@ -53,6 +52,8 @@ class OfflineProposer:
                     yield candidate
             except Unsupported as refusal:
                 self._reasons.append(str(refusal))
+        if not made:
+            self._reasons += refusals
         if not made and not self._reasons:
             operations = sorted({node.op for node in graph.live()})
             self._reasons.append(
