@@ -50,7 +50,7 @@ def from_json(kind: type[Word], value: Any) -> Word:
     Raises:
         pydantic.ValidationError: the value does not fit the word.
     """
-    return _adapter(kind).validate_python(value)  # type: ignore[no-any-return]
+    return _adapter(kind).validate_python(value)  # type: ignore[no-any-return,arg-type]
 
 
 def digest_of(value: Any) -> str:
