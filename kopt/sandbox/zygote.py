@@ -38,6 +38,8 @@ def environment(threads: int, scratch: str, path: str) -> dict[str, str]:
         "TMPDIR": scratch,
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(threads),
+        # Each worker on a core of its own: two of them on one core wait for each other by time slices.
+        "OMP_PROC_BIND": "true",
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",  # numpy's would start threads on import, before the fork
         # An allocator that keeps its pages: large outputs are reused, not mapped and faulted in again.

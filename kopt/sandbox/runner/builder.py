@@ -15,6 +15,8 @@ from .sources import write_sources
 class BuilderProgram:
     """Builds one candidate and is then thrown away."""
 
+    own_threads = False
+
     def __init__(self, scratch: str, config: Mapping[str, Any]) -> None:
         self.directory = os.path.join(scratch, "build")  # noqa: PTH118
         os.makedirs(self.directory, exist_ok=True)  # noqa: PTH103

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,8 +65,16 @@ def put(result: Any, outputs: Sequence[torch.Tensor]) -> None:
         expected.copy_(mine)
 
 
+# Threads that are not OpenMP's inherit the main thread's affinity, so that is left alone where one may be started.
+_OWN_THREADS = re.compile(
+    r"\bstd::(j?thread|async|execution)\b|\bpthread_create\b|\bthreading\b|\bconcurrent\b|\bmultiprocessing\b"
+)
+
+
 class CandidateProgram:
     """Holds one candidate, its ring, its state and the prepared calls."""
+
+    own_threads = False
 
     def __init__(self, scratch: str) -> None:
         self.directory = os.path.join(scratch, "candidate")  # noqa: PTH118
@@ -105,6 +114,7 @@ class CandidateProgram:
         self.arguments = spec.get("arguments", [])
         self.state_names = [item["name"] for item in spec.get("state", [])]
         self.style = body["style"]
+        self.own_threads = any(_OWN_THREADS.search(text) for text in body["sources"].values())
         artifact = os.pread(fds[0], os.fstat(fds[0]).st_size, 0) if fds else b""
         if language in ("cpp", "cuda"):
             self._load_native(language, artifact, split_entry(entry)[1])

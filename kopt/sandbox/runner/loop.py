@@ -9,6 +9,7 @@ import socket
 import traceback
 from typing import Any, Protocol
 
+from .placement import Placement
 from .wire import ANSWER, ASK, FAILED, MAX_REPLY, MAX_REQUEST, OK, REQUEST
 
 
@@ -24,6 +25,7 @@ class Program(Protocol):
     """What a role must offer."""
 
     directory: str
+    own_threads: bool
 
     def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Answer one request."""
@@ -97,7 +99,7 @@ def _answer(program: Program, message: dict[str, Any], fds: list[int]) -> bytes:
     return data
 
 
-def serve(link: socket.socket, program: Program) -> None:
+def serve(link: socket.socket, program: Program, placement: Placement) -> None:
     """Answer the judge until it closes the socket."""
     header = bytearray(ASK.size)
     whole = memoryview(header)
@@ -111,6 +113,8 @@ def serve(link: socket.socket, program: Program) -> None:
         start, amount, nonce = ASK.unpack(header)
         if start != REQUEST:
             try:
+                if not program.own_threads:
+                    placement.hold()
                 program.round(start, amount)
                 link.send(ANSWER.pack(nonce, OK, 0))
             except BaseException as error:
@@ -118,6 +122,7 @@ def serve(link: socket.socket, program: Program) -> None:
                 link.send(ANSWER.pack(nonce, FAILED, 0))
             program.rest()
             continue
+        placement.release()
         received = _body(link, amount)
         if received is None:
             return

@@ -21,6 +21,8 @@ from .sources import write_sources
 class ReferenceProgram:
     """Holds one problem and, once selected, one instance of it."""
 
+    own_threads = False
+
     def __init__(self, scratch: str, config: Mapping[str, Any]) -> None:
         self.directory = os.path.join(scratch, "problem")  # noqa: PTH118
         os.makedirs(self.directory, exist_ok=True)  # noqa: PTH103

@@ -32,6 +32,7 @@ class Zygote:
         self.fds: list[int] = []
         self.config: dict[str, Any] = {}
         self.children: dict[int, int] = {}
+        self.cores = sorted(os.sched_getaffinity(0))  # before OpenMP binds this thread to the first of them
 
     def receive(self) -> dict[str, Any] | None:
         """Read one line of JSON and the descriptors that came with it; None at the end."""
@@ -124,7 +125,7 @@ class Zygote:
             role = message["role"]
             masked = [] if role == "reference" else self.config["masked"]
             layers = jail.confine(self.config, message["limits"], masked)
-            from . import loop, programs
+            from . import loop, placement, programs
 
             link_socket = socket.socket(fileno=keep)
             if not self.config["isolate"]:
@@ -136,7 +137,7 @@ class Zygote:
             self.fail(link)
         status = 0
         try:
-            loop.serve(link_socket, program)
+            loop.serve(link_socket, program, placement.Placement(self.cores))
         except BaseException:
             traceback.print_exc()
             status = 1
