@@ -3,6 +3,8 @@
 ``.cpp`` and ``.cu`` files name their entry by what they export through TVM-FFI. ``.py`` files define
 ``ModelNew``, or a function ``run`` (returning) or ``run_into`` (destination style); one that uses
 ``triton.jit`` is Triton. ``.json`` files are FlashInfer-Bench solutions, or kopt's own candidates.
+
+A file that can be read is a candidate, however bad: that it has no entry or does not parse is for the judge to say.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def read_candidate(path: str | Path) -> Candidate:
     """Read a candidate from a file.
 
     Raises:
-        UsageError: the file is missing, not text, or does not say what to call.
+        UsageError: the file is missing, not text, or of no known kind.
     """
     path = Path(path)
     text = _text(path)
@@ -68,11 +70,7 @@ def _text(path: Path) -> str:
 
 def _native(path: Path, text: str, language: Language) -> Candidate:
     found = _EXPORT.findall(text)
-    if not found:
-        raise UsageError(
-            f"{path}: exports no function; end it with TVM_FFI_DLL_EXPORT_TYPED_FUNC(run, your_function);"
-        )
-    symbol = "run" if "run" in found else found[0]
+    symbol = "run" if "run" in found or not found else found[0]
     return Candidate(
         sources={path.name: text}, language=language, entry=f"{path.name}::{symbol}", style=Style.DESTINATION
     )
@@ -80,35 +78,22 @@ def _native(path: Path, text: str, language: Language) -> Candidate:
 
 def _python(path: Path, text: str) -> Candidate:
     try:
-        tree = ast.parse(text)
-    except SyntaxError as error:
-        raise UsageError(f"{path}:{error.lineno}: {error.msg}; correct the syntax") from None
-    except (ValueError, RecursionError, MemoryError):
-        raise UsageError(f"{path}: not readable as Python; give the candidate's source") from None
-    names = {
-        node.name
-        for node in tree.body
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef))
-    }
-    for symbol, style in (
-        ("ModelNew", Style.RETURNING),
-        ("run_into", Style.DESTINATION),
-        ("run", Style.RETURNING),
-    ):
-        if symbol in names:
-            jit = any(
-                isinstance(node, ast.FunctionDef)
-                and any("triton" in ast.unparse(d) for d in node.decorator_list)
-                for node in ast.walk(tree)
-            )
-            return Candidate(
-                sources={path.name: text},
-                language=Language.TRITON if jit else Language.TORCH,
-                entry=f"{path.name}::{symbol}",
-                style=style,
-            )
-    raise UsageError(
-        f"{path}: defines neither ModelNew nor run(...) nor run_into(..., outputs); add one of them"
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = []
+    names = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    symbol = next((name for name in ("ModelNew", "run_into", "run") if name in names), "run")
+    jit = any(
+        "triton" in ast.unparse(decorator)
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+    )
+    return Candidate(
+        sources={path.name: text},
+        language=Language.TRITON if jit else Language.TORCH,
+        entry=f"{path.name}::{symbol}",
+        style=Style.DESTINATION if symbol == "run_into" else Style.RETURNING,
     )
 
 

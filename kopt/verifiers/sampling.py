@@ -35,7 +35,7 @@ class Plan:
 
 PLANS = {
     Effort.QUICK: Plan(pairs=12, seconds=2.5, singles=2),
-    Effort.FULL: Plan(pairs=60, seconds=4.0, singles=4),
+    Effort.FULL: Plan(pairs=60, seconds=2.5, singles=4),
 }
 _PATIENCE = 3.0  # times the seconds, to reach the least number of pairs when a single pair takes long
 

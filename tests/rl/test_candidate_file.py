@@ -8,7 +8,9 @@ import pytest
 
 from kopt.errors import UsageError
 from kopt.rl.candidate_file import read_candidate
-from kopt.words import Language, Style, to_json
+from kopt.verifiers import Failure
+from kopt.verifiers.static import check
+from kopt.words import Language, Style, Verdict, to_json
 
 CPP = "void f() {}\nTVM_FFI_DLL_EXPORT_TYPED_FUNC(my_run, f);\n"
 TRITON = "import triton\n@triton.jit\ndef k(): pass\ndef run(x): return x"
@@ -51,10 +53,6 @@ def test_flashinfer_bench_solutions(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("k.cpp", b"int main() {}"),
-        ("k.py", b"def forward(x): pass"),
-        ("k.py", b"def run(x) return x"),
-        ("k.py", b"\x00"),
         ("k.py", b"\xff\xfe"),
         ("k.txt", b"hello"),
         ("k.json", b"{"),
@@ -70,6 +68,22 @@ def test_unusable_files_are_one_line(tmp_path, name, content):
     with pytest.raises(UsageError) as caught:
         read_candidate(tmp_path / name)
     assert name in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("k.cpp", "int main() {}"),
+        ("k.py", "def forward(x): pass"),
+        ("k.py", "def run(x) return x"),
+        ("k.py", "\0"),
+    ],
+)
+def test_what_can_be_read_but_not_used_is_for_the_judge_to_reject(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(Failure) as caught:
+        check(read_candidate(tmp_path / name))
+    assert caught.value.verdict is Verdict.REJECTED and "\n" not in caught.value.reason
 
 
 def test_missing_folder_and_huge(tmp_path):

@@ -55,6 +55,7 @@ class Zygote:
         """Import and warm what every runner needs, without starting a thread."""
         import numpy
         import torch
+        import torch._dynamo  # a second that every reference would spend again: torch's dispatch modes import it
         import tvm_ffi
 
         x = torch.arange(8, dtype=torch.float32)
