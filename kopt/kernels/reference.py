@@ -33,8 +33,8 @@ def open_reference(problem: Mapping[str, Any], sources: Mapping[str, bytes]) -> 
             return function(*inputs, **dict(zip(state, args[len(inputs) :], strict=True)))
 
         return call_function
-    model: torch.nn.Module = module.Model(*module.get_init_inputs())
-
+    init = getattr(module, "get_init_inputs", list)
+    model: torch.nn.Module = module.Model(*init())
     buffers = {name for name, _ in model.named_buffers()}
 
     def call_model(args: tuple[Any, ...], state: tuple[str, ...]) -> Any:

@@ -193,7 +193,9 @@ def test_freeze_stops_every_thread_and_child(bench):
     """
     runner = bench.load(source, style="destination")
     runner.round(0, 1)
-    time.sleep(0.2)
+    deadline = time.monotonic() + 10
+    while not (bench.y[0, :2] > 0).all() and time.monotonic() < deadline:
+        time.sleep(0.05)
     runner.freeze()
     before = bench.y[0, :2].copy()
     time.sleep(0.1)
