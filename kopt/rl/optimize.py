@@ -292,4 +292,6 @@ def _summary(loop: Loop, ended: str, best: Evaluation | None, won: bool, remarks
         return f"nothing to try: {why}"
     if best is not None:
         return f"no candidate beats the better baseline with certainty; {ended}"
-    return f"no candidate was confirmed correct and faster; {ended}"
+    last = list(loop.made.values())[-1]
+    why = f"the last was {last.verdict}: {last.reason}" if last.reason else "none was timed here"
+    return f"no candidate was confirmed correct and faster ({why}); {ended}"
