@@ -230,4 +230,7 @@ def judge(evaluator: Evaluator, bench: Workbench, measured: Measured) -> Rooflin
                 f"too good: {seconds * 1e6:.1f} us per call, where moving or computing what is required "
                 f"takes {least(peaks) * 1e6:.1f} us here: show how, or do all the work",
             )
-    return roofline(peaks, spec, output_bytes, seconds)
+    found = roofline(peaks, spec, output_bytes, seconds)
+    if found is not None and found.percent > 100.0:  # the peaks were measured in a slow moment
+        found = roofline(evaluator.measure_peaks_again(), spec, output_bytes, seconds)
+    return found

@@ -43,7 +43,7 @@ _MEANINGS = {
     "UNROLL": "registers per round of a sweep",
     "NT": "1: outputs bypass the caches",
     "GRAIN": "elements per task",
-    "CHUNK": "elements summed in single precision before the sum goes to double",
+    "CHUNK": "elements per piece of a row that is walked in pieces",
     "BLOCK": "columns per tile",
     "PREFETCH": "1: fetch the next row while this one is computed",
 }

@@ -46,8 +46,12 @@ def fold_sweep(
     w.hoist(exprs, fixed)
     pointers = w.pointers(loads(w, exprs), p.register, fixed)
     for fold in folds:
-        w.add(f"vec {fold.name}_v[UNROLL];")
-        w.add(f"for (vec& v : {fold.name}_v) v = splat({IDENTITY[fold.op]});")
+        if fold.op == "sum" and w.real == "float":
+            w.helpers.add("wide")
+            w.add(f"wide {fold.name}_v[UNROLL] = {{}};")
+        else:
+            w.add(f"vec {fold.name}_v[UNROLL];")
+            w.add(f"for (vec& v : {fold.name}_v) v = splat({IDENTITY[fold.op]});")
     with w.block(f"sweep({begin}, {end}, {LAMBDA}", "});"):
         done = w.write(
             emit(

@@ -150,6 +150,30 @@ static inline void streams_done() {
         (),
         "\nstatic inline double sum_lanes(vec v) { double s = 0; for (int i = 0; i < W; ++i) s += v[i]; return s; }\n",
     ),
+    "wide": (
+        ("sum_lanes",),
+        """
+// A sum of float registers kept in double: the mean of nearly equal values must come out nearly exact, or what is
+// left after it is subtracted is noise. The loop waits for memory, so the two conversions cost nothing.
+struct wide {
+  typedef double part __attribute__((vector_size(REGISTER)));
+  typedef real half_vec __attribute__((vector_size(REGISTER / 2)));
+  part low, high;
+};
+static inline wide operator+(wide a, vec v) {
+  wide::half_vec low, high;
+  memcpy(&low, &v, sizeof low);
+  memcpy(&high, (const char*)&v + sizeof low, sizeof high);
+  return {a.low + __builtin_convertvector(low, wide::part), a.high + __builtin_convertvector(high, wide::part)};
+}
+static inline wide operator+(wide a, wide b) { return {a.low + b.low, a.high + b.high}; }
+static inline double sum_lanes(wide a) {
+  double s = 0;
+  for (int i = 0; i < W / 2; ++i) s += a.low[i] + a.high[i];
+  return s;
+}
+""",
+    ),
     "prod_lanes": (
         (),
         "\nstatic inline double prod_lanes(vec v) { double s = 1; for (int i = 0; i < W; ++i) s *= v[i]; return s; }\n",
