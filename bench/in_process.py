@@ -28,8 +28,10 @@ for x, y in calls:
     x.normal_()
     y.zero_()
 calls = [tuple(tvm_ffi.from_dlpack(t) for t in pair) for pair in calls]
+other = torch.ones(2 * (32 << 20) // 8, dtype=torch.float64)
 for line in sys.stdin:
     count = int(line)
+    other.sum()  # as the judge does: no call finds its data in a cache
     start = time.perf_counter_ns()
     for x, y in calls[:count]:
         kernel(x, y)
