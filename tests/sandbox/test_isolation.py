@@ -197,7 +197,7 @@ def test_writes_only_to_scratch(attack):
             written.append(place)
         except OSError:
             pass
-    open('/tmp/fine', 'w').write('x')
+    open(os.environ['TMPDIR'] + '/fine', 'w').write('x')
     open('/dev/shm/fine', 'w').write('x')
     return written
     """
@@ -206,13 +206,15 @@ def test_writes_only_to_scratch(attack):
 
 def test_nothing_is_left_for_the_next(attack):
     attack("""
-    for place in ('/tmp', '/dev/shm', '/tmp/extensions', '/tmp/triton', '/tmp/inductor'):
+    scratch = os.environ['TMPDIR']
+    for place in (scratch, '/dev/shm', *(f'{scratch}/{name}' for name in ('extensions', 'triton', 'inductor'))):
         os.makedirs(place, exist_ok=True)
         open(place + '/planted', 'w').write('x')
     return None
     """)
     code = """
-    return [os.path.join(p, f) for top in ('/tmp', '/dev/shm') for p, _, files in os.walk(top) for f in files]
+    tops = (os.environ['TMPDIR'], '/dev/shm')
+    return [os.path.join(p, f) for top in tops for p, _, files in os.walk(top) for f in files]
     """
     assert [path for path in attack(code) if "planted" in path] == []
 
@@ -289,16 +291,17 @@ def test_memory_bomb(bench, sandbox):
 
 def test_memory_in_pieces_and_in_scratch(attack):
     code = """
+    os.chdir(os.environ['TMPDIR'])
     try:
-        with open('/tmp/big', 'wb') as file:
+        with open('big', 'wb') as file:
             while True: file.write(b'0' * (1 << 20))
     except OSError as error:
-        size = os.path.getsize('/tmp/big')
-    os.unlink('/tmp/big')
+        size = os.path.getsize('big')
+    os.unlink('big')
     count = 0
     try:
         while count < 200000:
-            open(f'/tmp/{count}', 'w').close()
+            open(str(count), 'w').close()
             count += 1
     except OSError:
         pass
