@@ -35,8 +35,9 @@ class Plan:
 
 PLANS = {
     Effort.QUICK: Plan(pairs=12, seconds=2.5, singles=2),
-    Effort.FULL: Plan(pairs=60, seconds=2.5, singles=4),
+    Effort.FULL: Plan(pairs=60, seconds=4.0, singles=4),
 }
+_EARLY, _NARROW = 0.4, 0.05  # after this share of the seconds, an interval this narrow will do
 _PATIENCE = 3.0  # times the seconds, to reach the least number of pairs when a single pair takes long
 
 
@@ -94,7 +95,8 @@ def sample(
             if effort is Effort.QUICK and target is not None and statistics.versus(gain, target).high < 1.0:
                 stopped = "cannot beat the incumbent"
                 break
-            if pairs >= statistics.LEAST and all(statistics.tight(s) for s in found.values()):
+            width = statistics.TIGHT if now < begin + _EARLY * plan.seconds else _NARROW
+            if pairs >= statistics.LEAST and all(statistics.tight(s, width) for s in found.values()):
                 stopped = "interval is tight"
                 break
         if pairs >= plan.pairs:
