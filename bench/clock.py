@@ -27,7 +27,7 @@ from kopt.verifiers.measure import Match
 from kopt.words import Candidate
 
 MATERIAL = Path(__file__).parent / "material"
-SIZES = {"20 us": (4096, 265, 40), "300 us": (4096, 4500, 40), "10 ms": (65536, 9400, 10)}
+SIZES = {"20 us": (4096, 110, 40), "300 us": (4096, 4500, 40), "10 ms": (65536, 9400, 10)}
 WITHIN = 0.03
 
 
