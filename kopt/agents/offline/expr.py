@@ -174,9 +174,9 @@ def leaves(*roots: Expr) -> list[Expr]:
     return [e for e in walk(*roots) if e.op == "load"]
 
 
-def walk(*roots: Expr) -> list[Expr]:
-    """Every sub-expression once, operands before their users."""
-    seen: set[int] = set()
+def walk(*roots: Expr, known: Iterable[int] = ()) -> list[Expr]:
+    """Every sub-expression once, operands before their users; those with ``known`` keys, and below, left out."""
+    seen = set(known)
     order: list[Expr] = []
     stack: list[tuple[Expr, bool]] = [(r, False) for r in reversed(roots)]
     while stack:
@@ -269,7 +269,7 @@ def emit(
     Temporaries are made for what is used more than once, for loads, and where a line would grow too long.
     """
     known = known if known is not None else {}
-    order = [e for e in _pending(roots, known)]
+    order = [e for e in walk(*roots, known=known)]
     uses: dict[int, int] = {}
     for expr in order:
         for a in expr.args:
@@ -324,18 +324,3 @@ def _outer(written: str) -> bool:
         if depth == 0:
             return index == len(written) - 1
     return False
-
-
-def _pending(roots: Iterable[Expr], known: dict[int, str]) -> list[Expr]:
-    order: list[Expr] = []
-    seen = set(known)
-    stack: list[tuple[Expr, bool]] = [(r, False) for r in reversed(list(roots))]
-    while stack:
-        expr, done = stack.pop()
-        if done:
-            order.append(expr)
-        elif expr.key not in seen:
-            seen.add(expr.key)
-            stack.append((expr, True))
-            stack.extend((a, False) for a in reversed(expr.args))
-    return order
