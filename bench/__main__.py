@@ -10,7 +10,10 @@ NAMES = ["clock", "same", "cost", "oracle", "speedups"]
 
 def main() -> int:
     """Run them one after another; exit 1 if one misses its figure."""
-    names = [a for a in sys.argv[1:] if not a.startswith("-")] or NAMES
+    names = sys.argv[1:] or NAMES
+    if {"-h", "--help"} & set(names):
+        print(f"{__doc__}\nThere are: {', '.join(NAMES)}. Each writes bench/results/NAME.json.")
+        return 0
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         print(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)

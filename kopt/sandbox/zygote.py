@@ -83,7 +83,6 @@ class ZygoteProcess:
         self.facts: dict[str, Any] = {}
         self.ready = False
         self.exits: dict[int, int | None] = {}
-        self._forked: set[int] = set()
         self._closing = threading.Event()
         self._launch(list(command), fd, dict(env), cwd)
 
@@ -123,11 +122,17 @@ class ZygoteProcess:
         with contextlib.suppress(OSError):  # a launcher that failed at once: wait_ready tells why
             self._socket.sendall(json.dumps(config).encode() + b"\n")
 
-    def _hear(self, timeout: float) -> bool:
-        """Take in what the zygote says; false when it is gone."""
+    def _pending(self, timeout: float = 0.0) -> bool:
+        """Whether the zygote said something, or is gone, before ``timeout`` seconds passed."""
+        if self._socket.fileno() < 0:
+            return True
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
-        if not poll.poll(max(0.0, timeout) * 1000):
+        return bool(poll.poll(max(0.0, timeout) * 1000))
+
+    def _hear(self, timeout: float) -> bool:
+        """Take in what the zygote says; false when it is gone."""
+        if not self._pending(timeout):
             return True
         try:
             data = self._socket.recv(1 << 16)
@@ -142,8 +147,6 @@ class ZygoteProcess:
                 self.ready, self.facts = True, message["facts"] | {"zygote_seconds": message["seconds"]}
             elif message["event"] == "exit":
                 self.exits[message["id"]] = message["status"]
-            elif message["event"] == "forked":
-                self._forked.add(message["id"])
         return True
 
     def words(self) -> str:
@@ -171,6 +174,11 @@ class ZygoteProcess:
     def spawn(self, message: Mapping[str, Any], fds: Sequence[int]) -> bool:
         """Ask for a runner; false when the zygote is gone."""
         with self._lock:
+            # What it said so far: left in the socket, the ends of some hundred runners would fill it and
+            # the zygote would wait for ever for room to say more.
+            while self._pending():
+                if not self._hear(0.0):
+                    return False
             try:
                 socket.send_fds(self._socket, [json.dumps(message).encode() + b"\n"], list(fds))
             except OSError:

@@ -237,6 +237,15 @@ def test_state_cannot_be_written(bench):
 
 
 @pytest.mark.timing
+def test_hundreds_of_runners_end_unheard(sandbox):
+    # Nobody asks how a runner ended that was killed: what the zygote says of it must not fill its socket.
+    first = sandbox.spawn(Role.REFERENCE)
+    for _ in range(400):
+        sandbox.spawn(Role.CANDIDATE).kill()
+    assert first.alive
+    first.kill()
+
+
 def test_costs(sandbox, bench):
     spawns = []
     for _ in range(5):
