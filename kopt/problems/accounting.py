@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
 
 _PARTIAL = frozenset(
     [
@@ -103,11 +103,24 @@ class _WholeReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return True
 
 
+def _spare_dynamo(*modes: type[TorchDispatchMode]) -> None:
+    """Keep these modes from importing Dynamo, a second of every reference's start, when they are first used.
+
+    torch wraps ``__torch_dispatch__`` so that Dynamo does not trace it. Nothing is traced here; a torch that
+    wraps otherwise takes that second, nothing else.
+    """
+    for mode in modes:
+        inner = getattr(mode.__torch_dispatch__, "__wrapped__", None)
+        if inner is not None:
+            inner.__dict__.setdefault("__dynamo_disable", inner)
+
+
 def account(model: Any, args: Sequence[Any], state: Mapping[str, torch.Tensor]) -> tuple[Any, Work]:
     """Run the model once; return its result and the work found."""
     tensors = [a for a in args if isinstance(a, torch.Tensor)] + list(state.values())
     reads = _WholeReads(tensors)
     counter = FlopCounterMode(display=False, custom_mapping=_MORE_FLOPS)
+    _spare_dynamo(_WholeReads, _FlopCounterMode)
     with torch.no_grad(), counter, reads:
         result = model(*args)
     found = sum(reads.by_storage[p].numel() * reads.by_storage[p].element_size() for p in reads.read)

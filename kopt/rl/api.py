@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kopt.rl.candidate_file import read_candidate
-from kopt.rl.loop import Observer
 from kopt.rl.problem_file import open_problem
 from kopt.rl.weakness import lint_report
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
-from kopt.store import Store
 from kopt.verifiers.evaluator import Evaluator
 from kopt.words import Candidate, Evaluation, Problem
+
+if TYPE_CHECKING:
+    from kopt.rl.loop import Observer
 
 
 def evaluate(
@@ -44,7 +45,9 @@ def evaluate(
     if not isinstance(candidate, Candidate):
         candidate = read_candidate(candidate)
     problem = open_problem(problem, overrides)
-    with Evaluator(problem, sandbox=sandbox, settings=settings, observer=observer) as evaluator:
+    with Evaluator(
+        problem, sandbox=sandbox, settings=settings, observer=observer, expecting=candidate
+    ) as evaluator:
         return evaluator.evaluate(candidate)
 
 
@@ -61,6 +64,8 @@ def lint(
         UsageError: the problem cannot be used.
         SandboxUnavailable: nothing can be isolated on this machine.
     """
+    from kopt.store import Store
+
     settings = settings or process_settings()
     problem = open_problem(problem, overrides)
     with (

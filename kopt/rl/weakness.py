@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import kopt
 from kopt.errors import UsageError
-from kopt.rl.loop import Observer
-from kopt.store import Store
 from kopt.words import Problem, to_json
 
 if TYPE_CHECKING:
+    from kopt.rl.loop import Observer
+    from kopt.store import Store
     from kopt.verifiers.evaluator import Evaluator
 
 

@@ -6,16 +6,19 @@ stages.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
+from kopt.errors import KoptError
 from kopt.sandbox import IsolationReport, open_sandbox
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 from kopt.verifiers import roofline as rooflines
-from kopt.verifiers import statistics
+from kopt.verifiers import static, statistics
 from kopt.verifiers.baselines import Baselines
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
@@ -24,13 +27,16 @@ from kopt.verifiers.roofline import Peaks
 from kopt.verifiers.sampling import Effort, Measured, sample
 from kopt.verifiers.trial import Trial
 from kopt.verifiers.workbench import Workbench
-from kopt.words import Candidate, Evaluation, Problem, Roofline, Speedup, Workload, WorkloadSpec
+from kopt.words import Candidate, Evaluation, Language, Problem, Roofline, Speedup, Workload, WorkloadSpec
 
 _SMALL = 16 << 20
 
 
 class Evaluator:
     """Judges candidates for one problem. A context manager.
+
+    ``expecting`` names the candidate that will come first, with full effort: it is built, and the reference
+    compiled, while the problem is opened.
 
     Raises on construction:
         ProblemError: the problem cannot be judged.
@@ -44,6 +50,7 @@ class Evaluator:
         sandbox: str = "auto",
         settings: Settings | None = None,
         observer: Callable[[str, dict[str, Any]], None] | None = None,
+        expecting: Candidate | None = None,
     ) -> None:
         self.problem = problem
         self.settings = settings or default_settings()
@@ -53,8 +60,13 @@ class Evaluator:
         self._untimed: list[Workbench] | None = None
         self._smoke: list[Workbench] | None = None
         self._peaks: Peaks | None = None
+        self._ahead = ThreadPoolExecutor(2, thread_name_prefix="kopt-ahead")
+        compiler = None
+        if expecting is not None:
+            self._ahead.submit(self._build_ahead, expecting)
+            compiler = self._ahead.submit(Reference.warm, problem, self.sandbox)
         try:
-            self._open()
+            self._open(compiler)
         except BaseException:
             self.close()
             raise
@@ -67,7 +79,14 @@ class Evaluator:
     ) -> None:
         self.close()
 
-    def _open(self) -> None:
+    def _build_ahead(self, candidate: Candidate) -> None:
+        """Build into the cache, where the build stage finds it. What fails here fails there again, and is told."""
+        if candidate.language is Language.CPP:  # others need to know shapes
+            with contextlib.suppress(Failure, KoptError, OSError):
+                static.check(candidate)
+                self.sandbox.builder.build(candidate)
+
+    def _open(self, compiler: Future[Reference] | None) -> None:
         first = Reference(self.problem, self.sandbox)
         self.environment: dict[str, Any] = dict(self.sandbox.environment)
         self.known = Baselines(self.problem, self.environment, self.settings)
@@ -79,17 +98,31 @@ class Evaluator:
             self.timed: list[Workbench] = []
             for workload in public:
                 taken, reference = reference, None
-                bench = self._bench(workload, reference=taken)
-                self.timed.append(bench)
+                ahead, compiler = compiler, None
+                self.timed.append(self._bench(workload, reference=taken, compiler=ahead))
         finally:
             if reference is not None:
                 reference.close()
 
-    def _bench(self, workload: Workload, *, reference: Reference | None = None, **options: Any) -> Workbench:
+    def _bench(
+        self,
+        workload: Workload,
+        *,
+        reference: Reference | None = None,
+        compiler: Future[Reference] | None = None,
+        **options: Any,
+    ) -> Workbench:
         seed = options.pop("seed", self.seed)
         cache = None if options else self.known.compile_cache(workload.name)
         bench = Workbench(
-            self.problem, self.sandbox, workload, seed=seed, reference=reference, cache=cache, **options
+            self.problem,
+            self.sandbox,
+            workload,
+            seed=seed,
+            reference=reference,
+            cache=cache,
+            compiler=compiler,
+            **options,
         )
         self._benches.append(bench)
         return bench
@@ -241,6 +274,7 @@ class Evaluator:
             bench.close()
         self._benches.clear()
         self.sandbox.close()
+        self._ahead.shutdown()
 
 
 __all__ = ["Evaluator", "Failure"]

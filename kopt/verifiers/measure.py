@@ -28,7 +28,7 @@ from kopt.verifiers.workbench import Workbench
 from kopt.words import Verdict
 
 _SECRET = random.SystemRandom()
-_SAMPLE = 1 << 18
+_SAMPLE = 1 << 17  # elements looked at after every round: few enough to leave the time to rounds
 _CHECKED_SLOTS = 4
 
 
@@ -186,7 +186,7 @@ class Match:
             if not place.nbytes:
                 continue
             self._check_window(contestant, truth, number, place, part, _SAMPLE // part.count)
-            self._check_window(contestant, truth, number, place, Stretch(whole, 1), 4 * _SAMPLE)
+            self._check_window(contestant, truth, number, place, Stretch(whole, 1), 2 * _SAMPLE)
 
     def _check_window(
         self, contestant: Contestant, truth: Ring, number: int, place: Place, part: Stretch, width: int

@@ -57,6 +57,13 @@ class Reference:
         if not self.workloads:
             raise ProblemError("declares no workload", path=problem.path or problem.name)
 
+    @classmethod
+    def warm(cls, problem: Problem, sandbox: Sandbox) -> Reference:
+        """Start one that is about to compile: with all that ``torch.compile`` imports."""
+        reference = cls(problem, sandbox)
+        reference.ask("import_compiler")
+        return reference
+
     def ask(
         self,
         op: str,

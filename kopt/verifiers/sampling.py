@@ -35,10 +35,10 @@ class Plan:
 
 PLANS = {
     Effort.QUICK: Plan(pairs=12, seconds=2.5, singles=2),
-    Effort.FULL: Plan(pairs=60, seconds=4.0, singles=4),
+    Effort.FULL: Plan(pairs=60, seconds=1.8, singles=4),
 }
 _EARLY, _NARROW = 0.4, 0.05  # after this share of the seconds, an interval this narrow will do
-_PATIENCE = 3.0  # times the seconds, to reach the least number of pairs when a single pair takes long
+_PATIENCE = 6.0  # times the seconds, to reach the least number of pairs when a single pair takes long
 
 
 @dataclass

@@ -77,17 +77,13 @@ class Trial:
         Raises:
             Failure: it cannot be used.
         """
-        with self._stage(StageName.STATIC) as detail:
-            detail["hints"] = static.check(self.candidate)
-        with self._stage(StageName.BUILD) as detail:
-            self._build(detail)
+        self._read()
+        self._build()
 
     def _run(self, keep: ExitStack) -> None:
-        with self._stage(StageName.STATIC) as detail:
-            detail["hints"] = static.check(self.candidate)
+        self._read()
         self.evaluator.expect(self.effort if self._timed else None)
-        with self._stage(StageName.BUILD) as detail:
-            self._build(detail)
+        self._build()
         if self.candidate.language is Language.CUDA:
             with self._stage(StageName.SMOKE):
                 raise Failure(
@@ -144,7 +140,15 @@ class Trial:
                 "stage", {"name": name.value, "state": "passed" if passed else "failed", "seconds": seconds}
             )
 
-    def _build(self, detail: dict[str, Any]) -> None:
+    def _read(self) -> None:
+        with self._stage(StageName.STATIC) as detail:
+            detail["hints"] = static.check(self.candidate)
+
+    def _build(self) -> None:
+        with self._stage(StageName.BUILD) as detail:
+            self._built(detail)
+
+    def _built(self, detail: dict[str, Any]) -> None:
         candidate = self.candidate
         if candidate.language is Language.TORCH and not uses_extensions(candidate):
             detail["built"] = "nothing to build"

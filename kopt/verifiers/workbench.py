@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,11 @@ class CompileCache:
 
 
 class Workbench:
-    """One workload under one initial seed. ``brief`` asks for fewer verify cases."""
+    """One workload under one initial seed.
+
+    ``brief`` asks for fewer verify cases. With a ``compiler``, a reference that is being started,
+    ``torch.compile`` begins at once.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class Workbench:
         brief: bool = False,
         reference: Reference | None = None,
         cache: CompileCache | None = None,
+        compiler: Future[Reference] | None = None,
     ) -> None:
         self.problem, self.sandbox, self.workload, self.seed, self.smoke = (
             problem,
@@ -58,19 +64,29 @@ class Workbench:
             smoke,
         )
         self.cache, self.brief = cache, brief or smoke or workload.held_out
-        self.eager = reference or Reference(problem, sandbox)
-        self.spec: WorkloadSpec = self.eager.select(workload, seed, smoke)
-        self._refuse_unknown_dtypes()
-        self.state: tuple[SharedBuffer, Layout] | None = self.eager.state(self.spec)
-        self.call_seconds = 0.0
-        self.layout = self._size_ring()
         self.compiled: Reference | None = None
         self.compile_error: str | None = None
         self._compiling: threading.Thread | None = None
         self._pending: Reference | None = None
         self._closed = False
+        self._sized = threading.Event()
         self._cases: Cases | None = None
         self._spare: list[SharedBuffer] = []
+        self._compiler = compiler
+        if compiler is not None:
+            self.start_compiling()
+        try:
+            self.eager = reference or Reference(problem, sandbox)
+            self.spec: WorkloadSpec = self.eager.select(workload, seed, smoke)
+            self._refuse_unknown_dtypes()
+            self.state: tuple[SharedBuffer, Layout] | None = self.eager.state(self.spec)
+            self.call_seconds = 0.0
+            self.layout = self._size_ring()
+        except BaseException:
+            self._closed = True
+            raise
+        finally:
+            self._sized.set()
 
     @property
     def name(self) -> str:
@@ -135,10 +151,12 @@ class Workbench:
     def _compile(self) -> None:
         reference: Reference | None = None
         try:
-            reference = self._pending = Reference(self.problem, self.sandbox)
+            ahead, self._compiler = self._compiler, None
+            reference = self._pending = ahead.result() if ahead else Reference(self.problem, self.sandbox)
+            reference.select(self.workload, self.seed, self.smoke)
+            self._sized.wait()
             if self._closed:
                 raise RuntimeError("closed meanwhile")
-            reference.select(self.workload, self.seed, self.smoke)
             reference.attach(self.layout)
             reference.generate([0], [draw_seed()])
             body: dict[str, Any] = {"implementation": "compile"}

@@ -57,7 +57,6 @@ class Zygote:
         import torch
         import tvm_ffi
 
-        self.import_dynamo()
         x = torch.arange(8, dtype=torch.float32)
         (x.add(1) * x).sum().item()
         tvm_ffi.from_dlpack(x)
@@ -73,22 +72,6 @@ class Zygote:
             "capability": torch.backends.cpu.get_cpu_capability(),
             "threads_at_fork": len(os.listdir("/proc/self/task")),  # noqa: PTH208
         }
-
-    @staticmethod
-    def import_dynamo() -> None:
-        """Import what torch's dispatch modes and torch.compile need: a second that every reference would spend.
-
-        Dynamo would import Triton too, before it is known whether a candidate wants it interpreted, which Triton
-        decides when it is imported. Runners see no GPU, so Dynamo does without it.
-        """
-        missing = "triton" not in sys.modules
-        if missing:
-            sys.modules["triton"] = None  # type: ignore[assignment]
-        try:
-            import torch._dynamo  # noqa: F401
-        finally:
-            if missing:
-                del sys.modules["triton"]
 
     def spawn(self, message: dict[str, Any]) -> None:
         """Fork a runner. Two forks: the first makes the namespaces, the second is pid 1 in them."""
