@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kopt.cli import doctor, evaluate, library, lint, optimize, problems, runs
+from kopt.cli import doctor, evaluate, library, lint, optimize, problems, redteam, runs
 from kopt.cli.common import command
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def root(
 app.command("optimize", epilog=optimize.EXAMPLES)(command(optimize.optimize))
 app.command("evaluate", epilog=evaluate.EXAMPLES)(command(evaluate.evaluate))
 app.command("lint", epilog=lint.EXAMPLES)(command(lint.lint))
+app.command("redteam", epilog=redteam.EXAMPLES)(command(redteam.redteam))
 app.command("doctor")(command(doctor.doctor))
 app.command("why", epilog=library.WHY_EXAMPLES)(command(library.why))
 app.add_typer(runs.app, name="runs")
