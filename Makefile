@@ -35,7 +35,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | tools
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e '.[dev,gpu]'
+	$(PIP) -e '.[dev,gpu,llm]'
 	@touch $@
 
 .PHONY: tools

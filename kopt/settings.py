@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -23,6 +24,8 @@ class Settings(BaseSettings):
     call_seconds: float = 60.0
     memory_bytes: int = 8 << 30
     """Address space a candidate may add on top of what torch maps."""
+    model_key: SecretStr | None = None
+    """For model servers given by URL. Providers' own keys stay in their own variables."""
 
     @property
     def database_url(self) -> str:
@@ -33,6 +36,11 @@ class Settings(BaseSettings):
     def build_cache(self) -> Path:
         """Content-addressed build results."""
         return self.home / "builds"
+
+    @property
+    def replies(self) -> Path:
+        """What models have answered, by what they were asked."""
+        return self.home / "replies"
 
     @property
     def library(self) -> Path:

@@ -51,6 +51,7 @@ PROBES = {
     "seccomp": lambda: None if ctypes.util.find_library("seccomp") else "libseccomp is not installed",
     "triton": lambda: _module("triton"),
     "nvcc": lambda: _program("nvcc"),
+    "litellm": lambda: _module("litellm"),
     "git": lambda: _program("git"),
     "user": _user,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from kopt.agents.offline import trace as tracing
 from kopt.agents.offline.graph import Graph
 from kopt.agents.offline.reading import parse
 from kopt.words import Candidate
+
+sys.path.append(str(Path(__file__).parent))  # the test doubles of this folder are imported by name
 
 
 class Instance:
