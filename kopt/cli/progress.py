@@ -18,7 +18,7 @@ from kopt.words import Evaluation
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from kopt.rl.budget import Ledger
+    from kopt.rl.ledger import Ledger
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ answered from there, which is both why nothing is evaluated twice and how a run 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from kopt.rl.budget import EVALUATIONS, BudgetExhausted, Ledger
+from kopt.rl.ledger import DEVICE_SECONDS, EVALUATIONS, BudgetExhausted, Ledger
 from kopt.rl.strategy import Effort, Strategy, Trial, is_win, score
 from kopt.store import Event, Lease, Store
 from kopt.words import Candidate, Evaluation
@@ -106,7 +107,7 @@ class Loop:
 
     def _evaluate(self, trial: Trial) -> Evaluation:
         incumbent = self.incumbent if trial.effort == "quick" else None
-        with self._ledger.reserve(**{EVALUATIONS: 1}) as reservation:
+        with self._ledger.reserve(**{EVALUATIONS: 1, DEVICE_SECONDS: math.inf}) as reservation:
             number = self._store.save_candidate(self._lease, trial.candidate, trial.effort)
             self._numbers[trial.candidate.digest] = number
             announced = {
@@ -119,10 +120,11 @@ class Loop:
             self._observe("proposed", announced)
             started = time.monotonic()
             evaluation = self._judge(trial.candidate, trial.effort, incumbent)
-            reservation.settle()
-        before = self.incumbent
-        self.made[evaluation.candidate, trial.effort] = evaluation
-        self._store.save_evaluation(self._lease, evaluation, trial.effort, spent=self._ledger.spent)
+            before = self.incumbent
+            used = {EVALUATIONS: 1, DEVICE_SECONDS: round(evaluation.seconds, 3)}
+            with self._ledger.settling(reservation, **used) as spent:
+                self.made[evaluation.candidate, trial.effort] = evaluation
+                self._store.save_evaluation(self._lease, evaluation, trial.effort, spent=spent)
         after = self.incumbent
         if after is not None and (before is None or after.candidate != before.candidate):
             payload = {
@@ -153,7 +155,6 @@ class _Replay:
 
     def __init__(self, events: Sequence[Event], ledger: Ledger) -> None:
         self._ledger = ledger
-        self._now = ledger.spent
         self._spent: dict[tuple[str, str], Mapping[str, float]] = {}
         begun: Mapping[str, float] = {}
         for event in reversed(events):
@@ -163,18 +164,18 @@ class _Replay:
                 begun = event.payload.get("spent") or {}
         self._active = bool(self._spent)
         if self._active:
-            ledger.restore(begun)
+            ledger.show(begun)
 
     def step(self, key: tuple[str, str]) -> None:
         """An evaluation of the past is about to be told."""
         if self._active and key in self._spent:
-            self._ledger.restore(self._spent[key])
+            self._ledger.show(self._spent[key])
 
     def end(self) -> None:
         """The past has been told: from here on time and evaluations are this session's."""
         if self._active:
             self._active = False
-            self._ledger.restore(self._now)
+            self._ledger.show(None)
 
 
 def describe(notes: Mapping[str, Any], proposer: str) -> str:

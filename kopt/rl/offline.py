@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from kopt.rl.budget import EVALUATIONS, SECONDS, Ledger
+from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
 from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score, sure
 from kopt.words import Candidate, Evaluation, Language
 

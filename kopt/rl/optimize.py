@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
 from kopt.rl.admit import admit_winner, built_artifact, choose_name
-from kopt.rl.budget import EVALUATIONS, SECONDS, Ledger
+from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
 from kopt.rl.loop import Loop, Observer
 from kopt.rl.problem_file import open_problem
 from kopt.rl.result import RunResult
@@ -200,6 +200,7 @@ class _Session:
             if budget is not None:
                 self.store.set_budget(lease, budget)
             self.store.set_status(lease, RunStatus.RUNNING, spent=self.ledger.spent)
+            self.ledger.keep_with(lambda spent: self.store.save_spending(lease, spent))
             self.observe("run", {"run": self.run, "strategy": strategy, "ledger": self.ledger})
             policy = make_strategy(strategy, self.problem, self.evaluator, self.ledger)
             loop = Loop(

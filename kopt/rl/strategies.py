@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from kopt.rl.budget import Ledger
+from kopt.rl.ledger import Ledger
 from kopt.rl.offline import Offline, Search
 from kopt.rl.strategy import Strategy
 from kopt.words import Candidate, Evaluation, Problem

@@ -274,6 +274,11 @@ class Store:
         with self._fenced(lease, "run.budget", budget, budget=to_json(budget)):
             pass
 
+    def save_spending(self, lease: Lease, spent: Mapping[str, float]) -> None:
+        """Record what the run has spent so far, when something else than an evaluation was paid for."""
+        with self._fenced(lease, "run.spent", {"spent": spent}, spent=to_json(spent)):
+            pass
+
     def save_candidate(self, lease: Lease, candidate: Candidate, effort: str) -> int:
         """Record that a candidate is about to be evaluated; return its number in the run, from 1."""
         table, digest = schema.candidates, candidate.digest

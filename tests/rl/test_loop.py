@@ -7,7 +7,7 @@ import contextlib
 import pytest
 from rl_doubles import PROBLEM, Listed, TableJudge, candidate
 
-from kopt.rl.budget import Ledger
+from kopt.rl.ledger import Ledger
 from kopt.rl.loop import Loop
 from kopt.rl.offline import Offline
 from kopt.rl.strategy import Trial

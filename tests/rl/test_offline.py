@@ -6,7 +6,7 @@ import dataclasses
 
 from rl_doubles import candidate, evaluation
 
-from kopt.rl.budget import Ledger
+from kopt.rl.ledger import Ledger
 from kopt.rl.offline import PATIENCE, Offline
 from kopt.words import Language, Tunable
 

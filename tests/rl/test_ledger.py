@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
+from rl_doubles import PROBLEM
 
-from kopt.rl.budget import BudgetExhausted, Ledger
+from kopt.rl.ledger import BudgetExhausted, Ledger
+from kopt.store import Store
 
 
 class Clock:
@@ -43,8 +45,10 @@ def test_wall_time_and_resumption():
     assert ledger.exhausted == "seconds" and ledger.left("seconds") == 0.0
     with pytest.raises(BudgetExhausted):
         ledger.reserve(evaluations=1)
-    ledger.restore({"seconds": 1.0})
-    assert ledger.left("seconds") == 9.0
+    ledger.show({"seconds": 1.0})  # a strategy is asked about the past; the accounts stay as they are
+    assert ledger.left("seconds") == 9.0 and ledger.spent["seconds"] == 11.0
+    ledger.show(None)
+    assert ledger.left("seconds") == 0.0
 
 
 def test_threads_cannot_overspend_together():
@@ -64,3 +68,18 @@ def test_threads_cannot_overspend_together():
     for thread in threads:
         thread.join()
     assert len(granted) == 50
+
+
+def test_what_models_cost_survives_a_kill(tmp_path):
+    """Every settlement reaches the store; a session begun after kill -9 goes on from there."""
+    with Store(f"sqlite:///{tmp_path / 'kopt.db'}") as store:
+        run = store.create_run(PROBLEM, strategy="listed", budget={}, options={})
+        with store.lease(run) as lease:
+            ledger = Ledger({"dollars": 1.0}, keep=lambda spent: store.save_spending(lease, spent))
+            ledger.reserve(dollars=0.5, tokens=900).settle(dollars=0.4, tokens=700)
+            with pytest.raises(KeyboardInterrupt), ledger.reserve(dollars=0.5):
+                raise KeyboardInterrupt
+        spent = store.run(run).spent
+        assert spent["dollars"] == 0.4 and spent["tokens"] == 700
+        assert Ledger({"dollars": 1.0}, spent=spent).left("dollars") == pytest.approx(0.6)
+        assert [e.payload["spent"]["tokens"] for e in store.events(run) if e.kind == "run.spent"] == [700]
