@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from kopt.errors import UsageError
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 from kopt.verifiers.evaluator import Evaluator
@@ -117,9 +118,14 @@ def run(
     ``observe`` is told each attack's name before (with None) and after it was judged.
 
     Raises:
-        UsageError: an attack names a problem there is not.
+        UsageError: an attack names a problem there is not, or ``sandbox`` is ``none``, where attacks would
+            hit this machine.
         SandboxUnavailable: nothing here can isolate.
     """
+    if sandbox == "none":
+        raise UsageError(
+            "attacks are never run with --sandbox none, they would hit this machine: use another"
+        )
     base = settings or default_settings()
     settings = base.model_copy(update={"call_seconds": min(base.call_seconds, CALL_SECONDS)})
     outcomes: list[Outcome] = []

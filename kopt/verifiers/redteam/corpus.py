@@ -48,7 +48,7 @@ FAMILIES = {
 HERE = Path(__file__).parent
 _KEYS = ("number", "source", "tries", "problem", "expect", "naive", "runs", "effort")
 _REQUIRED = _KEYS[:6]
-_LINE = re.compile(rf"(?:#|//) ?(?:({'|'.join(_KEYS)}): )?(.*)")
+_FIELD = re.compile(rf"(?:({'|'.join(_KEYS)}): )?(.*)")
 _ENTRY = re.compile(r"^(?:def|class) (ModelNew|run_into|run)\b", re.MULTILINE)
 
 
@@ -70,13 +70,13 @@ class Attack:
     candidate: Candidate
 
 
-def header(text: str) -> dict[str, str]:
-    """The fields of the comment block a file begins with."""
+def header(text: str, mark: str) -> dict[str, str]:
+    """The fields of the comment block a file begins with; its lines begin with ``mark``."""
     fields: dict[str, str] = {}
     key = ""
     for line in text.splitlines():
-        found = _LINE.fullmatch(line)
-        if found is None:
+        found = _FIELD.fullmatch(line.removeprefix(mark).strip())
+        if found is None or not line.startswith(mark):
             break
         if found[1]:
             key = found[1]
@@ -94,7 +94,7 @@ def load_attack(path: Path) -> Attack:
     """
     text = path.read_text(encoding="utf-8")
     family, _, slug = path.stem.partition("_")
-    fields = header(text)
+    fields = header(text, "//" if path.suffix == ".cpp" else "#")
     missing = [key for key in _REQUIRED if not fields.get(key)]
     if missing or not slug or family.upper() not in FAMILIES:
         wrong = f"its header lacks {', '.join(missing)}" if missing else "its name is not FAMILY_SLUG"
