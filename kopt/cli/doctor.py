@@ -188,7 +188,8 @@ def _show(report: Mapping[str, Any]) -> None:
     for gpu in report["gpus"]:
         row(yes, "GPU", gpu)
     if report["peaks"]:
-        parts = [f"{k} {v:.4g}" for k, v in report["peaks"].items() if isinstance(v, (int, float))]
+        units = {"copy": "GB/s", "triad": "GB/s", "read": "GB/s", "flops": "Gflop/s"}
+        parts = [f"{k} {v / 1e9:.1f} {units[k]}" for k, v in report["peaks"].items() if k in units]
         row(yes, "measured peaks", ", ".join(parts))
     other = {name: cost for name, cost in report["lacks"].items() if name not in isolation["missing"]}
     if other:

@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -293,6 +294,15 @@ def _summary(loop: Loop, ended: str, best: Evaluation | None, won: bool, remarks
         return f"nothing to try: {why}"
     if best is not None:
         return f"no candidate beats the better baseline with certainty; {ended}"
-    last = list(loop.made.values())[-1]
-    why = f"the last was {last.verdict}: {last.reason}" if last.reason else "none was timed here"
-    return f"no candidate was confirmed correct and faster ({why}); {ended}"
+    return f"no candidate was confirmed correct and faster ({_why(list(loop.made.values()))}); {ended}"
+
+
+def _why(evaluations: Sequence[Evaluation]) -> str:
+    """How candidates failed: every verdict with its count, and the reason given most often."""
+    failed = [e for e in evaluations if e.reason]
+    if not failed:
+        return "none was timed here"
+    verdicts = Counter(e.verdict.value for e in failed)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    reason, _ = Counter(e.reason for e in failed).most_common(1)[0]
+    return f"{told}; most often: {reason}"
