@@ -77,6 +77,7 @@ class Match:
         self._empty: dict[str, deque[float]] = {name: deque(maxlen=32) for name in sides}
         self._trusted: deque[float] = deque(maxlen=32)
         self._evict = _Eviction()
+        self._mutates = bench.cases.mutates_inputs  # made now if they were not: making them uses the ring
         self._rounds = 0
         self.checked = 0
 
@@ -152,13 +153,12 @@ class Match:
             return
         eager = self.bench.eager
         assert eager.ring is not None
-        mutates = self.bench.cases.mutates_inputs
         part = stretch
         if all(side.ring is not eager.ring for side in self.sides.values()):
             count = min(stretch.count, _CHECKED_SLOTS)  # drawn after the call
             part = Stretch(_SECRET.randint(stretch.start, stretch.start + stretch.count - count), count)
             eager.round(part.start, part.count)
-        if not mutates:
+        if not self._mutates:
             for contestant in contestants:
                 self._check_inputs(contestant, eager.ring, part)
         eager.flush(list(part.slots))
