@@ -15,7 +15,9 @@ from kopt.problems.distributions import KINDS, draw, parameters_of
 from kopt.problems.literals import NotLiteral, axis_value, evaluate
 from kopt.words import TolerancePolicy, Workload
 
-DECLARATIONS = ("axes", "inputs", "state", "outputs", "workloads", "held_out", "smoke", "tolerance")
+DECLARATIONS = (
+    "axes", "inputs", "state", "outputs", "gradients", "workloads", "held_out", "smoke", "tolerance",
+)  # fmt: skip
 DTYPES = frozenset(
     ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 )
@@ -46,6 +48,7 @@ class Declaration:
     held_out: Mapping[str, Mapping[str, int]]
     smoke: Mapping[str, int]
     tolerance: TolerancePolicy
+    gradients: tuple[str, ...] = ()
 
     def workloads(self) -> list[Workload]:
         """Declared workloads, then held-out ones; axes complete."""
@@ -117,16 +120,19 @@ def declaration_of(text: str, path: str) -> Declaration:
             raise fail(f"state {name!r} is not a tensor: give shape, dtype and values", "state")
         if name in inputs:
             raise fail(f"{name!r} is declared as input and as state", "state")
-    outputs = found.get("outputs", ())
-    outputs = (outputs,) if isinstance(outputs, str) else outputs
-    if not isinstance(outputs, (list, tuple)) or not all(isinstance(o, str) for o in outputs):
-        raise fail("outputs must be a list of names", "outputs")
+    outputs = _listed(found, "outputs", fail)
+    gradients = _listed(found, "gradients", fail)
+    for name in gradients:
+        tensor = {**inputs, **state}.get(name)
+        if tensor is None or tensor.shape is None or "float" not in tensor.dtype:
+            raise fail(f"gradients: {name!r} is no floating-point tensor among inputs and state", "gradients")
     declaration = Declaration(
         path=path,
         axes=axes,
         inputs=inputs,
         state=state,
-        outputs=tuple(outputs),
+        outputs=outputs,
+        gradients=gradients,
         shapes=_shapes(found, "workloads", axes, fail) or {"default": {}},
         held_out=_shapes(found, "held_out", axes, fail),
         smoke=_sizes(_mapping(found, "smoke", fail), "smoke", axes, fail),
@@ -166,6 +172,14 @@ def _mapping(found: Mapping[str, Any], name: str, fail: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) and key for key in value):
         raise fail(f"{name} must be a dictionary with names as keys", name)
     return value
+
+
+def _listed(found: Mapping[str, Any], name: str, fail: Any) -> tuple[str, ...]:
+    value = found.get(name, ())
+    value = (value,) if isinstance(value, str) else value
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise fail(f"{name} must be a list of names", name)
+    return tuple(value)
 
 
 def _declared(name: str, value: Any, axes: Mapping[str, Any], where: str, fail: Any) -> Declared:

@@ -3,11 +3,14 @@
 Each is made from a declared draw, so shapes, dtypes and domains stay the problem's own: probabilities stay
 probabilities, a triangular matrix keeps its zeros, labels keep their range. The judge drops a distribution
 whose reference is not finite.
+
+Names joined by ``+`` are a mixture: consecutive parts of one tensor follow one distribution each, so that a single
+run of the reference shows them all. It is as legal an input as any other, whatever the reference does with its axes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,17 +26,19 @@ def applicable(arguments: list[Any]) -> list[str]:
     if any(t.is_floating_point() and not domain_of(t).fixed for t in tensors):
         return list(CHANGES)
     if any(not t.is_floating_point() and not domain_of(t).fixed for t in tensors):
-        return ["ties", "sorted"]
+        return ["ties", "sorted", "outliers"]
     return []
 
 
 def transform(arguments: list[Any], name: str, seed: int) -> list[Any]:
-    """The arguments with every tensor changed as ``name`` says.
+    """The arguments with every tensor changed as ``name`` (or every name of a mixture) says.
 
     Raises:
         KeyError: no such distribution.
     """
-    change = CHANGES[name]
+    names = name.split("+")
+    for one in names:
+        CHANGES[one]
     generator = torch.Generator().manual_seed(seed ^ 0x5EED)
     changed: list[Any] = []
     for value in arguments:
@@ -44,12 +49,24 @@ def transform(arguments: list[Any], name: str, seed: int) -> list[Any]:
         if domain.fixed:
             result = value
         elif value.is_floating_point():
-            result = domain.enforce(change(value.float(), domain, generator), value)
+            result = domain.enforce(_mixed(value.float(), domain, names, generator), value)
         else:
-            result = _integers(value, name, generator)
+            result = _mixed_integers(value, names, generator)
         kept = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
         changed.append(kept.copy_(result))
     return changed
+
+
+def _mixed(x: torch.Tensor, domain: Domain, names: Sequence[str], generator: torch.Generator) -> torch.Tensor:
+    """Consecutive parts of ``x``, a name each: whole rows of the last axis where there are enough of them."""
+    if len(names) == 1:
+        return CHANGES[names[0]](x, domain, generator)
+    rows = x.reshape(-1, x.shape[-1])
+    if rows.shape[0] < len(names) and not (domain.rows or domain.log_rows):
+        rows = x.flatten()
+    names = names[: rows.shape[0]]
+    parts = zip(rows.tensor_split(len(names)), names, strict=True)
+    return torch.cat([CHANGES[name](part, domain, generator) for part, name in parts]).reshape(x.shape)
 
 
 def _small(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
@@ -69,6 +86,31 @@ def _shifted(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> tor
     if domain.unit:
         return 0.5 + 0.5 * x
     return x + 8 * domain.spread
+
+
+def _negative(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
+    """A mean far below zero: a maximum that starts at zero shows; inside [0, 1], nothing above one half."""
+    if domain.unit:
+        return 0.5 * x
+    return x - 8 * domain.spread
+
+
+def _wide(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
+    """Magnitudes from 1e-4 to 1e4 side by side: sums whose order matters, scales taken from one element."""
+    low, high = (-4.0, 0.0) if domain.unit else (-3.0, 1.0) if domain.narrow else (-4.0, 4.0)
+    return x * 10 ** (torch.rand(x.shape, generator=generator) * (high - low) + low)
+
+
+def _equal(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
+    """One value everywhere: zero variance, every maximum tied."""
+    return x.flatten()[0].expand(x.shape)
+
+
+def _zeros(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
+    """Zeros of both signs and one element of each row: one-hot rows, divisions that an epsilon saves."""
+    place = torch.randint(x.shape[-1], (*x.shape[:-1], 1), generator=generator)
+    zero = torch.where(torch.rand(x.shape, generator=generator) < 0.5, 0.0, -0.0)
+    return zero.scatter(-1, place, x.gather(-1, place))
 
 
 def _ties(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
@@ -105,19 +147,35 @@ def _sorted(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torc
 CHANGES: dict[str, Change] = {
     "small": _small,
     "large": _large,
+    "wide": _wide,
     "shifted": _shifted,
+    "negative": _negative,
     "ties": _ties,
+    "equal": _equal,
+    "zeros": _zeros,
     "outliers": _outliers,
     "sorted": _sorted,
 }
 """Every hidden distribution, by name."""
 
 
-def _integers(value: torch.Tensor, name: str, generator: torch.Generator) -> torch.Tensor:
-    """Observed integers in another arrangement; never a value that the problem did not show."""
+def _mixed_integers(value: torch.Tensor, names: Sequence[str], generator: torch.Generator) -> torch.Tensor:
     flat = value.flatten()
-    if name == "ties" and torch.unique(flat).numel() < flat.numel():
-        return flat[:1].expand(flat.shape).reshape(value.shape)
+    if torch.unique(flat).numel() == flat.numel():  # a permutation, perhaps: it stays one
+        if names == ["sorted"]:
+            return flat.sort().values.reshape(value.shape)
+        return flat[torch.randperm(flat.numel(), generator=generator)].reshape(value.shape)
+    parts = zip(flat.tensor_split(len(names)), names, strict=True)
+    return torch.cat([_integers(part, name, generator) for part, name in parts]).reshape(value.shape)
+
+
+def _integers(flat: torch.Tensor, name: str, generator: torch.Generator) -> torch.Tensor:
+    """Observed integers in another arrangement; never a value that the problem did not show."""
+    if name in ("ties", "equal"):
+        return flat[:1].expand(flat.shape)
     if name == "sorted":
-        return flat.sort().values.reshape(value.shape)
-    return flat[torch.randperm(flat.numel(), generator=generator)].reshape(value.shape)
+        return flat.sort().values
+    if name == "outliers" and flat.numel():
+        extremes = torch.stack([flat.min(), flat.max()])
+        return extremes[torch.randint(2, flat.shape, generator=generator)]
+    return flat[torch.randperm(flat.numel(), generator=generator)]

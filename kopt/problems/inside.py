@@ -17,7 +17,7 @@ import torch
 
 from kopt.errors import ProblemError
 from kopt.problems.declared import Declaration, declaration_of
-from kopt.problems.function_model import FunctionModel
+from kopt.problems.function_model import FunctionModel, GradientModel
 from kopt.problems.instance import Instance
 from kopt.words import Workload, digest_of
 
@@ -129,22 +129,49 @@ class FunctionProblem:
         workload = self.declaration.workload(index, smoke=smoke, values=values)
         torch.manual_seed(seed)
         state = self.declaration.draw(self.declaration.state, workload.axes)
-        model = FunctionModel(self._reference, tuple(self.declaration.inputs), state)
+        names = tuple(self.declaration.inputs)
 
         def draw(input_seed: int) -> list[Any]:
             torch.manual_seed(input_seed)
             return list(self.declaration.draw(self.declaration.inputs, workload.axes).values())
 
-        self.selected = Instance(
+        if self.declaration.gradients:
+            self.selected = self._with_gradients(workload, state, draw)
+        else:
+            self.selected = Instance(
+                workload,
+                FunctionModel(self._reference, names, state),
+                draw,
+                entry=self.entry,
+                argument_names=names,
+                output_names=self.declaration.outputs,
+            )
+        return self.selected
+
+    def _with_gradients(
+        self, workload: Workload, state: Mapping[str, Any], draw: Callable[[int], list[Any]]
+    ) -> Instance:
+        """The reference with its backward pass: gradients of the outputs are arguments, drawn normal."""
+        declared = self.declaration
+        model = GradientModel(self._reference, tuple(declared.inputs), state, declared.gradients)
+        outputs, _ = _run("the reference", lambda: model.differentiable(*draw(0)), self.entry)
+        names = declared.outputs or tuple(f"output{i}" for i in range(len(outputs)))
+        reached = [(n, o.detach()) for n, o in zip(names, outputs, strict=False) if o.requires_grad]
+        if not reached:
+            wanted = ", ".join(declared.gradients)
+            raise ProblemError(f"no output depends on {wanted}: declare other gradients", path=self.entry)
+
+        def draw_all(seed: int) -> list[Any]:
+            return draw(seed) + [torch.randn(o.shape).to(o.dtype) for _, o in reached]
+
+        return Instance(
             workload,
             model,
-            draw,
-            init=(),
+            draw_all,
             entry=self.entry,
-            argument_names=tuple(self.declaration.inputs),
-            output_names=self.declaration.outputs,
+            argument_names=(*declared.inputs, *(f"grad_{name}" for name, _ in reached)),
+            output_names=(*names, *(f"grad_{name}" for name in declared.gradients)),
         )
-        return self.selected
 
 
 def _execute(sources: Mapping[str, str], entry: str, directory: Path) -> ModuleType:

@@ -1,7 +1,9 @@
 """Verify cases: inputs, truth and budgets, computed once for a problem and used against every candidate.
 
-A case costs the reference one float64 run and the judge one second per 64 MB, so their number is bounded by
-bytes. What is drawn here is secret: seeds come from the system's generator and never leave the judge.
+A case costs the reference two float64 runs and the judge one second per 64 MB, so their number is bounded by bytes.
+Where not every hidden distribution gets a case of its own, a mixture shows them all in one: what is caught does not
+depend on which were drawn. What is drawn here is secret: seeds come from the system's generator and never leave the
+judge.
 """
 
 from __future__ import annotations
@@ -10,20 +12,24 @@ import math
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kopt.errors import ProblemError
 from kopt.verifiers.budget import ErrorModel, growth, wobble
-from kopt.verifiers.compare import Expected, Finding
+from kopt.verifiers.compare import CHUNK, Expected, Finding, Models, part_length
 from kopt.verifiers.dtypes import KINDS, Array, itemsize, widen
 from kopt.verifiers.layout import Bytes
+from kopt.verifiers.parallel import spans
 from kopt.verifiers.reference import Reference
-from kopt.words import TolerancePolicy, WorkloadSpec
+from kopt.words import TensorSpec, TolerancePolicy, WorkloadSpec
 
-DECLARED = "declared"
-_CASE_BYTES = 256 << 20
+DECLARED, MIXED = "declared", "mixed"
+_CASE_BYTES, _OWN = 160 << 20, 6
+_NOT_FINITE = "the reference is not finite on it"
+_HARSH = (frozenset({"large", "wide", "equal", "zeros"}), frozenset({"outliers", "negative"}))
+"""What a mixture leaves out, one set after the other, when the reference is not finite on it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class Cases:
     models: tuple[ErrorModel, ...]
     dropped: dict[str, str]
     mutates_inputs: bool
+
+    def some(self, most: int) -> Cases:
+        """At most so many: the first, then the last, which is the mixture, then the others."""
+        return replace(self, cases=(*self.cases[:1], *self.cases[:0:-1])[:most])
 
 
 @dataclass
@@ -133,23 +143,48 @@ class _Builder:
             )
             cases = [self._case(raw, models) for raw in raws if raw]
             raws.clear()
-            for name in self._names(hidden):
+            every = self._names()
+            for name in self._affordable(every, hidden):
                 raw = self._draw(name, truth.outputs_of)
                 if raw is not None:
                     own = tuple(self._model([raw], number) for number in range(len(self.spec.outputs)))
                     cases.append(self._case(raw, own))
+            if len(every) > 1:
+                cases += self._mixture(every, truth.outputs_of)
         finally:
             truth.close()
         return Cases(tuple(cases), models, self.dropped, self.mutates)
 
-    def _names(self, hidden: int) -> list[str]:
+    def _names(self) -> list[str]:
         found = self.reference.ask("distributions").get("names") or []
         names = [str(name) for name in found if name != DECLARED] if isinstance(found, list) else []
         random.SystemRandom().shuffle(names)
-        most = min(hidden, max(2, _CASE_BYTES // self.ring.layout.stride - 2))
+        return names
+
+    def _affordable(self, names: Sequence[str], hidden: int) -> Sequence[str]:
+        most = min(hidden, max(1, min(_OWN, _CASE_BYTES // self.ring.layout.stride - 2)))
         for name in names[most:]:
-            self.dropped[name] = "left out: at this size only some are tried, drawn anew by every judge"
+            self.dropped[name] = "in the mixture only; which have cases of their own is drawn anew"
         return names[:most]
+
+    def _mixture(
+        self, names: Sequence[str], outputs_of_truth: Callable[[int], tuple[Array, ...]]
+    ) -> list[Case]:
+        """A case of all distributions at once, save those on which the reference is not finite."""
+        names = [name for name in names if self.dropped.get(name) != _NOT_FINITE]
+        for harsh in (frozenset[str](), *_HARSH):
+            names = [name for name in names if name not in harsh]
+            if len(names) < 2:
+                break
+            raw = self._draw("+".join(names), outputs_of_truth)
+            if raw is not None:
+                raw.distribution = MIXED
+                models = tuple(
+                    self._models(raw, number, len(names)) for number in range(len(self.spec.outputs))
+                )
+                return [self._case(raw, models)]
+            self.dropped[MIXED] = self.dropped.pop("+".join(names), _NOT_FINITE)
+        return []
 
     def _draw(self, name: str, outputs_of_truth: Callable[[int], tuple[Array, ...]]) -> _Raw | None:
         try:
@@ -158,27 +193,28 @@ class _Builder:
                 self.dropped[name] = skipped
                 return None
             inputs = self.ring.inputs_of(0)
+            self._run()
+            if not self.ring.inputs_equal(0, inputs):
+                self.mutates = True
+                self.ring.put_inputs(0, inputs)
+            got = tuple(a.copy() for a in self.ring.outputs_of(0))
+            if not self._finite(name, got):
+                return None
             self.reference.ask("truth", {"slots": [0]})
             truth = tuple(a.copy() for a in outputs_of_truth(0))
             moved = self._moved(inputs, outputs_of_truth)
-            self._run()
         except ProblemError as error:
             if name == DECLARED or not self.reference.runner.alive:
                 raise
             self.dropped[name] = str(error)[:200]
             return None
-        if not self.ring.inputs_equal(0, inputs):
-            self.mutates = True
-            self.ring.put_inputs(0, inputs)
-        got = tuple(a.copy() for a in self.ring.outputs_of(0))
         swings = tuple(
             wobble(t.astype(np.float64, copy=False), m.astype(np.float64, copy=False), spec.dtype)
             if m is not None and KINDS[spec.dtype].floating
             else None
             for spec, t, m in zip(self.spec.outputs, truth, moved, strict=True)
         )
-        raw = _Raw(name, inputs, got, truth, swings)
-        return raw if self._finite(raw) else None
+        return _Raw(name, inputs, got, truth, swings)
 
     def _moved(
         self, inputs: Sequence[Bytes], outputs_of_truth: Callable[[int], tuple[Array, ...]]
@@ -198,8 +234,8 @@ class _Builder:
         self.reference.round(0, 1)
         self.reference.flush([0])
 
-    def _finite(self, raw: _Raw) -> bool:
-        for spec, stored in zip(self.spec.outputs, raw.reference, strict=True):
+    def _finite(self, name: str, outputs: Sequence[Array]) -> bool:
+        for spec, stored in zip(self.spec.outputs, outputs, strict=True):
             if not KINDS[spec.dtype].floating:
                 continue
             values = widen(stored, spec.dtype)
@@ -207,8 +243,8 @@ class _Builder:
                 total = float(values.sum(dtype=np.float64))
             if math.isfinite(total):
                 continue
-            if raw.distribution != DECLARED:
-                self.dropped[raw.distribution] = "the reference is not finite on it"
+            if name != DECLARED:
+                self.dropped[name] = _NOT_FINITE
                 return False
             if np.isnan(values).any():
                 raise ProblemError(
@@ -237,13 +273,29 @@ class _Builder:
 
     def _model(self, raws: Sequence[_Raw], number: int) -> ErrorModel:
         spec = self.spec.outputs[number]
-        inputs = sum(math.prod(t.shape) for t in (*self.spec.tensors, *self.spec.state))
-        model = ErrorModel(spec.dtype, self.policy, growth(inputs, math.prod(spec.shape)))
+        model = ErrorModel(spec.dtype, self.policy, self._growth(spec))
         for raw in raws:
             model.add(raw.truth[number], widen(raw.reference[number], spec.dtype), raw.wobble[number])
         return model
 
-    def _case(self, raw: _Raw, models: Sequence[ErrorModel]) -> Case:
+    def _models(self, raw: _Raw, number: int, parts: int) -> Models:
+        """A model for each part of a mixture's output: errors of one distribution excuse no other's."""
+        spec, truth, swing = self.spec.outputs[number], raw.truth[number], raw.wobble[number]
+        if not KINDS[spec.dtype].floating or truth.size < parts * CHUNK:
+            return self._model([raw], number)
+        found = []
+        for start, stop in spans(truth.size, part_length(truth.size, parts)):
+            model = ErrorModel(spec.dtype, self.policy, self._growth(spec))
+            got = widen(raw.reference[number][start:stop], spec.dtype)
+            model.add(truth[start:stop], got, None if swing is None else swing[start:stop])
+            found.append(model)
+        return found
+
+    def _growth(self, output: TensorSpec) -> float:
+        inputs = sum(math.prod(t.shape) for t in (*self.spec.tensors, *self.spec.state))
+        return growth(inputs, math.prod(output.shape))
+
+    def _case(self, raw: _Raw, models: Sequence[Models]) -> Case:
         expected = tuple(
             Expected.of(model, spec.dtype, truth, got)
             for model, spec, truth, got in zip(

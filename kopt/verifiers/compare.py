@@ -7,6 +7,7 @@ bytes once; see :mod:`kopt.verifiers.budget` for the formula.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,14 @@ from kopt.verifiers.budget import BLOCK, ErrorModel
 from kopt.verifiers.dtypes import Array, widen
 from kopt.verifiers.parallel import spans, spread
 
-_CHUNK = 8 * BLOCK
+CHUNK = 8 * BLOCK
+Models = ErrorModel | Sequence[ErrorModel]
+"""One model of the reference's error, or one for each :func:`part_length` elements of the output."""
+
+
+def part_length(size: int, parts: int) -> int:
+    """Elements in each of ``parts`` parts of an output (the last may be shorter): whole chunks."""
+    return -(-size // (parts * CHUNK)) * CHUNK
 
 
 def _number(value: np.floating) -> float:
@@ -54,23 +62,27 @@ class Expected:
     @classmethod
     def of(
         cls,
-        model: ErrorModel,
+        models: Models,
         dtype: str,
         truth: Array,
         reference: Array,
         wobble: Array | None = None,
     ) -> Expected:
         """Prepare from the float64 truth, the reference's own (stored) output and the truth's wobble."""
-        if not model.kind.floating:
-            return cls(dtype, truth.copy(), None, None, None, model.allowed(truth.size))
+        several = [models] if isinstance(models, ErrorModel) else list(models)
+        if not several[0].kind.floating:
+            return cls(dtype, truth.copy(), None, None, None, several[0].allowed(truth.size))
         keep = np.float64 if dtype == "float64" else np.float32
         kept = np.empty(truth.size, keep)
         budget = np.empty(truth.size, keep)
-        fixed = model.policy.rtol is not None or model.policy.atol is not None
+        policy = several[0].policy
+        fixed = policy.rtol is not None or policy.atol is not None
+        length = part_length(truth.size, len(several))
         blocks = np.empty(-(-truth.size // BLOCK))
         special = np.zeros(truth.size, np.bool_)
 
         def part(start: int, stop: int) -> None:
+            model = several[start // length]
             own = widen(reference[start:stop], dtype).astype(np.float64)
             t = truth[start:stop].astype(np.float64)
             with np.errstate(over="ignore"):
@@ -87,7 +99,7 @@ class Expected:
                 share = model.typical(finite[first:last], error[first:last]) / bound[first:last]
                 blocks[(start + first) // BLOCK] = math.inf if fixed else model.block_limit(share)
 
-        list(spread(part, spans(truth.size, _CHUNK)))
+        list(spread(part, spans(truth.size, CHUNK)))
         return cls(dtype, kept, budget, blocks, special if special.any() else None)
 
     def check(self, stored: Array) -> Finding:
@@ -116,7 +128,7 @@ class Expected:
 
         worst, position, count = -1.0, 0, 0
         rms, block = 0.0, 0
-        for high, at, bad, high_rms, at_block in spread(part, spans(stored.size, _CHUNK)):
+        for high, at, bad, high_rms, at_block in spread(part, spans(stored.size, CHUNK)):
             count += bad
             if high > worst:
                 worst, position = high, at

@@ -13,7 +13,7 @@ import numpy as np
 
 from kopt.sandbox import SharedBuffer
 from kopt.verifiers.dtypes import KINDS, Array
-from kopt.verifiers.layout import Bytes, Layout, Place
+from kopt.verifiers.layout import PAGE, Bytes, Layout, Place
 
 _SIGNALLING = {"float64": (0x7FF4 << 48, 50), "float32": (0x7FA0 << 16, 21), "float16": (0x7D00, 8)}
 
@@ -62,6 +62,34 @@ class Ring:
             raw = np.array([poison(place.spec.dtype)], f"u{kind.itemsize}")
             if place.nbytes:
                 self.columns(place, slots).view(raw.dtype)[...] = raw[0]
+
+    def fence(self, slot: int) -> Bytes:
+        """Fill the bytes behind every tensor of a slot, up to the end of its page, with random ones; return them.
+
+        What reads past an end finds numbers of every size there, what writes past it is found out.
+        """
+        noise = np.frombuffer(secrets.token_bytes(self._fenced()), np.uint8)
+        at = 0
+        for part in self._behind(slot):
+            part[...] = noise[at : at + part.size]
+            at += part.size
+        return noise
+
+    def breached(self, slot: int, noise: Bytes) -> str | None:
+        """The tensor behind whose end something was written since :meth:`fence`."""
+        at = 0
+        for place, part in zip(self.layout.places, self._behind(slot), strict=True):
+            if not np.array_equal(part, noise[at : at + part.size]):
+                return place.spec.name
+            at += part.size
+        return None
+
+    def _fenced(self) -> int:
+        return sum(-place.nbytes % PAGE for place in self.layout.places)
+
+    def _behind(self, slot: int) -> list[Bytes]:
+        ends = [(place.offset + place.nbytes, -place.nbytes % PAGE) for place in self.layout.places]
+        return [self.slot(slot)[end : end + length] for end, length in ends]
 
     def copy_inputs(self, source: Ring, slots: slice) -> None:
         """Take the inputs of some slots from another ring of the same layout."""

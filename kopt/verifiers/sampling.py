@@ -2,6 +2,7 @@
 
 ``quick`` is for search: the better baseline only, few pairs, out as soon as the incumbent is out of reach.
 ``full`` is for results: every baseline interleaved, until intervals are tight or the time is spent.
+``verify`` measures nothing: is it right?
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kopt.words import Speedup, Timing, Verdict
 class Effort(enum.StrEnum):
     """How much certainty an evaluation buys."""
 
+    VERIFY = "verify"
     QUICK = "quick"
     FULL = "full"
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
 
 _INTERPRETABLE = 1 << 20
+_INTERPRETED_SECONDS = 30.0
 
 
 class Trial:
@@ -113,6 +114,9 @@ class Trial:
             for bench in self.evaluator.untimed:
                 self._verify(bench, detail)
             detail["cases"] = len(self.verified.cases)
+        if self.effort is Effort.VERIFY:
+            self.notes.append("not timed: verification only was asked for")
+            return
         with self._stage(StageName.MEASURE) as detail:
             self._measure([(bench, contestants[bench.name]) for bench in timed], detail)
 
@@ -180,9 +184,11 @@ class Trial:
                 )
             contestant = self._enter(keep, bench, detail)
             cases = bench.cases
+            began = time.monotonic()
             run_cases(contestant, cases.cases[:1], cases.mutates_inputs, self.verified, "in its first call")
+            seconds = time.monotonic() - began
         with self._stage(StageName.VERIFY) as detail:
-            verify(contestant, bench.cases, self.verified, skip=1)
+            verify(contestant, cases.some(max(3, int(_INTERPRETED_SECONDS / seconds))), self.verified, skip=1)
             detail["cases"] = len(self.verified.cases)
         self.notes.append("not timed here: Triton was interpreted on the CPU, for correctness only")
 

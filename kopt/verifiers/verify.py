@@ -16,10 +16,11 @@ from kopt.verifiers.compare import Finding
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.layout import Bytes
 from kopt.verifiers.ring import Ring
-from kopt.words import Mismatch, Verdict
+from kopt.words import Language, Mismatch, Verdict
 
 _SECRET = random.SystemRandom()
 _WATCHED = 1 << 18
+_REPEATS, _REPEATED_BYTES = 6, 6 << 20
 
 
 class Watch:
@@ -121,9 +122,10 @@ def run_cases(
     for slot, case in zip(stretch.slots, cases, strict=True):
         ring.put_inputs(slot, case.inputs)
     ring.poison(slice(start, start + len(cases)))
+    fences = [ring.fence(slot) for slot in stretch.slots]
     watch = Watch(ring, stretch)
     contestant.round(stretch, doing)
-    for slot, case in zip(stretch.slots, cases, strict=True):
+    for slot, case, fence in zip(stretch.slots, cases, fences, strict=True):
         number, finding = case.check(ring.outputs_of(slot))
         into.add(contestant, case, number, finding)
         if not finding.passed:
@@ -134,6 +136,11 @@ def run_cases(
                 Verdict.WRONG,
                 f"it changed its inputs ({case.distribution} inputs), which the reference leaves alone",
             )
+        behind = ring.breached(slot, fence)
+        if behind is not None:
+            raise Failure(
+                Verdict.WRONG, f"it wrote behind the end of {behind}: mask what reaches past the last element"
+            )
     if watch.touched():
         raise Failure(
             Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call"
@@ -143,10 +150,16 @@ def run_cases(
 def verify(contestant: Contestant, cases: Cases, into: Verified, *, skip: int = 0) -> None:
     """All cases from number ``skip`` on, in random order, as many to a round as the ring has slots.
 
+    Small ones come several times, so that what depends on timing, on the slot or on stale memory shows.
+
     Raises:
         Failure: the candidate is not right.
     """
     order = list(cases.cases[skip:])
+    if (
+        contestant.candidate.language is not Language.TRITON
+    ):  # whose interpreter is slow and runs in one order
+        order += _SECRET.choices(cases.cases, k=min(_REPEATS, _REPEATED_BYTES // contestant.layout.stride))
     _SECRET.shuffle(order)
     most = contestant.layout.slots
     for first in range(0, len(order), most):

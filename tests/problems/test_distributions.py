@@ -91,7 +91,7 @@ DOMAINS = ("normal", "half", "bfloat16", "vector", "unit", "positive", "probabil
 DOMAINS += ("triangular", "symmetric", "signs", "transposed")
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [*CHANGES, "+".join(CHANGES)])
 @pytest.mark.parametrize("kind", DOMAINS)
 def test_hidden_values_stay_in_their_domain(kind: str, name: str) -> None:
     base = sample(kind, 1)
@@ -119,7 +119,7 @@ def test_hidden_values_stay_in_their_domain(kind: str, name: str) -> None:
             assert set(y.unique().tolist()) <= {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [*CHANGES, "+".join(CHANGES)])
 def test_hidden_values_differ_from_the_declared_and_are_seeded(name: str) -> None:
     base = sample("normal", 2)
     (x,) = transform([base.clone()], name, 5)
@@ -128,12 +128,30 @@ def test_hidden_values_differ_from_the_declared_and_are_seeded(name: str) -> Non
 
 
 @QUICK
-@given(SEEDS, st.sampled_from(sorted(CHANGES)))
+@given(SEEDS, st.sampled_from([*sorted(CHANGES), "ties+sorted+outliers"]))
 def test_integers_never_leave_what_was_seen(seed: int, name: str) -> None:
     torch.manual_seed(seed)
     labels = torch.randint(3, 9, (20,))
     (changed,) = transform([labels], name, seed)
     assert set(changed.tolist()) <= set(labels.tolist())
+
+
+def test_a_mixture_shows_every_distribution_in_its_own_rows() -> None:
+    base = sample("normal", 3)
+    (x,) = transform([base], "small+large+negative+equal", 1)
+    small, large, negative, equal = x.tensor_split(4)
+    assert float(small.abs().max()) < 1e-2 < 1e2 < float(large.abs().max()) and float(negative.max()) < 0
+    assert equal.unique().numel() == 1
+    labels = torch.arange(40) % 7
+    (mixed,) = transform([labels], "ties+sorted", 1)
+    assert mixed[:20].unique().numel() == 1 and bool((mixed[20:].diff() >= 0).all())
+
+
+def test_a_mixture_over_few_rows_is_cut_along_them() -> None:
+    (x,) = transform([sample("normal", 3)[:2]], "small+small+large", 1)
+    assert float(x.flatten()[:44].abs().max()) < 1e-2 < 1e2 < float(x.flatten()[-22:].abs().max())
+    (rows,) = transform([torch.randn(2, 33).softmax(-1)], "small+large+equal", 1)
+    assert torch.allclose(rows.sum(-1), torch.ones(2), atol=1e-4)
 
 
 def test_structure_is_left_alone() -> None:
@@ -146,7 +164,7 @@ def test_structure_is_left_alone() -> None:
         assert kept[3:] == [3, None]
     assert applicable([offsets, mask, same, 3]) == []
     assert applicable([torch.randn(3, 3)]) == list(CHANGES)
-    assert applicable([torch.tensor([4, 1, 3])]) == ["ties", "sorted"]
+    assert applicable([torch.tensor([4, 1, 3])]) == ["ties", "sorted", "outliers"]
 
 
 def test_unknown_distribution() -> None:

@@ -240,3 +240,42 @@ def test_flops(tmp_path: Path) -> None:
     )
     spec = model(tmp_path / "b", body, "[torch.randn(1, 2, 8, 4)]").select(0, 0).spec()
     assert spec.flops == 2 * 2 * (8 * 9 / 2) * (4 + 4)
+
+
+def test_declared_gradients_are_arguments_and_results(tmp_path: Path) -> None:
+    text = """
+import torch
+axes = {"rows": 5, "columns": 3}
+inputs = {"x": {"shape": ["rows", "columns"]}, "scale": 3.0}
+state = {"weight": {"shape": ["columns"]}, "unused": {"shape": ["columns"]}}
+outputs = ["y", "place"]
+gradients = ["x", "weight", "unused"]
+def reference(x, scale, weight, unused):
+    return x * x * weight * scale, x.argmax(-1)
+"""
+    instance = open_problem("kopt", {"p.py": text}, "p.py", tmp_path).select(0, 1)
+    spec = instance.spec()
+    assert [a.name for a in spec.arguments] == ["x", "scale", "grad_y"]
+    assert [o.name for o in spec.outputs] == ["y", "place", "grad_x", "grad_weight", "grad_unused"]
+    x, scale, given = instance.inputs(4)
+    weight = instance.state()["weight"]
+    y, place, of_x, of_weight, of_unused = instance.call([x, scale, given])
+    assert torch.equal(y, x * x * weight * 3) and torch.equal(place, x.argmax(-1))
+    assert torch.allclose(of_x, 6 * x * weight * given, atol=1e-6)
+    assert torch.allclose(of_weight, (3 * x * x * given).sum(0), atol=1e-4)
+    assert not of_unused.any() and not any(t.requires_grad for t in (y, of_x))
+    truth = instance.call64([x, scale, given])
+    assert truth[2].dtype is torch.float64 and torch.allclose(truth[2].float(), of_x, atol=1e-6)
+
+
+def test_gradients_of_what_no_output_depends_on_are_refused(tmp_path: Path) -> None:
+    text = """
+inputs = {"x": {"shape": [4]}}
+gradients = ["x"]
+def reference(x):
+    return x.argmax()
+"""
+    with pytest.raises(ProblemError, match="no output depends on x"):
+        open_problem("kopt", {"p.py": text}, "p.py", tmp_path).select(0, 1)
+    with pytest.raises(ProblemError, match=r"p.py:3: .*'z' is no floating-point tensor"):
+        open_problem("kopt", {"p.py": text.replace('["x"]', '["z"]')}, "p.py", tmp_path)

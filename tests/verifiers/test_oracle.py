@@ -1,0 +1,124 @@
+"""What makes the oracle strong: mixtures of distributions, repeats, fences behind tensors, planted bugs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kopt.verifiers import Effort, Evaluator
+from kopt.verifiers.budget import ErrorModel
+from kopt.verifiers.compare import CHUNK, Expected, part_length
+from kopt.verifiers.layout import Layout
+from kopt.verifiers.ring import Ring
+from kopt.words import Candidate, Language, Style, TensorSpec, TolerancePolicy, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPONENTIAL = """
+import torch
+import torch.nn as nn
+class Model(nn.Module):
+    def forward(self, x):
+        return torch.exp(x)
+def get_inputs():
+    return [torch.randn(61, 77)]
+def get_init_inputs():
+    return []
+"""
+
+
+def python(text: str) -> Candidate:
+    return Candidate(
+        sources={"k.py": text}, language=Language.TORCH, entry="k.py::run_into", style=Style.DESTINATION
+    )
+
+
+@pytest.fixture(scope="module")
+def exponential(open_evaluator: Callable[[str], Evaluator]) -> Evaluator:
+    return open_evaluator(EXPONENTIAL)
+
+
+@pytest.mark.needs("bubblewrap")
+def test_every_judge_shows_a_mixture_without_what_the_reference_cannot_take(exponential: Evaluator) -> None:
+    cases = exponential.timed[0].cases
+    names = [case.distribution for case in cases.cases]
+    assert names[:2] == ["declared", "declared"] and names[-1] == "mixed"
+    assert "large" not in names and len(set(cases.dropped) & {"large", "wide"}) == 2
+    (stored,) = cases.cases[-1].inputs
+    values = stored.view(np.float32)
+    assert float(np.abs(values).max()) < 100 and float(np.median(np.abs(values))) < 50
+
+
+@pytest.mark.needs("bubblewrap")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def run_into(x, y):\n    y.copy_(x.exp())\n", ""),
+        ("def run_into(x, y):\n    y.copy_(x.exp())\n    y.as_strided((4698,), (1,))[-1] = 0\n", "behind the end of"),
+        ("def run_into(x, y):\n    y.copy_(x.exp().where(x.abs() > 1e-4, 1.1))\n", "expected"),
+        ("calls = 0\ndef run_into(x, y):\n    global calls\n    calls += 1\n    y.copy_(x.exp() if calls < 9 else x)\n",
+         "expected"),
+    ],
+    ids=["right", "writes behind the end", "wrong where small", "wrong from the ninth call on"],
+)  # fmt: skip
+def test_verification_alone_decides(exponential: Evaluator, text: str, words: str) -> None:
+    found = exponential.evaluate(python(text), effort=Effort.VERIFY)
+    assert found.verdict is (Verdict.WRONG if words else Verdict.CORRECT), found.reason
+    assert words in found.reason
+    assert [stage.name.value for stage in found.stages][-1] in ("smoke", "verify")
+    assert not found.timing and found.gain is None
+
+
+def test_a_fence_tells_what_was_written_behind_an_end() -> None:
+    specs = [TensorSpec(name=n, shape=(5,), dtype="float32", strides=(1,)) for n in ("x", "y")]
+    ring = Ring(Layout.of([("input", specs[:1]), ("output", specs[1:])], 2))
+    try:
+        noise = ring.fence(1)
+        ring.outputs_of(1)[0][:] = 3
+        assert ring.breached(1, noise) is None
+        ring.slot(1)[4096 + 20] ^= 1
+        assert ring.breached(1, noise) == "y"
+        again = ring.fence(1)
+        assert ring.breached(1, again) is None and not np.array_equal(noise, again)
+        ring.slot(1)[4095] ^= 1
+        assert ring.breached(1, again) == "x"
+    finally:
+        ring.close()
+
+
+def test_errors_of_one_part_excuse_none_of_another() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.normal(size=4 * CHUNK)
+    reference = truth.astype(np.float32)
+    reference[: 2 * CHUNK] += np.float32(1e-3) * generator.normal(size=2 * CHUNK).astype(np.float32)
+    length = part_length(truth.size, 2)
+    assert length == 2 * CHUNK
+    models = []
+    for start in (0, length):
+        model = ErrorModel("float32", TolerancePolicy())
+        model.add(truth[start : start + length], reference[start : start + length])
+        models.append(model)
+    whole = ErrorModel("float32", TolerancePolicy())
+    whole.add(truth, reference)
+    wrong = truth.astype(np.float32)
+    wrong[-5] += np.float32(1e-4)
+    assert Expected.of(whole, "float32", truth, reference).check(wrong).passed
+    found = Expected.of(models, "float32", truth, reference).check(wrong)
+    assert not found.passed and found.position == truth.size - 5
+    assert Expected.of(models, "float32", truth, reference).check(reference).passed
+
+
+@pytest.mark.needs("bubblewrap", "triton")
+def test_planted_bugs_are_caught() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.mutants", "max_pool"], cwd=ROOT, capture_output=True, text=True
+    )
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) >= 10, done.stderr
+    assert [row for row in rows if not row["right"]] == []
+    assert done.returncode == 0
