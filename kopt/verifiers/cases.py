@@ -297,9 +297,9 @@ class _Builder:
 
     def _case(self, raw: _Raw, models: Sequence[Models]) -> Case:
         expected = tuple(
-            Expected.of(model, spec.dtype, truth, got)
-            for model, spec, truth, got in zip(
-                models, self.spec.outputs, raw.truth, raw.reference, strict=True
+            Expected.of(model, spec.dtype, truth, got, swing)
+            for model, spec, truth, got, swing in zip(
+                models, self.spec.outputs, raw.truth, raw.reference, raw.wobble, strict=True
             )
         )
         return Case(raw.distribution, raw.inputs, expected)

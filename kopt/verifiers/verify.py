@@ -109,15 +109,21 @@ def describe(worst: Mismatch, finding: Finding) -> str:
 
 
 def run_cases(
-    contestant: Contestant, cases: Sequence[Case], mutates_inputs: bool, into: Verified, doing: str
+    contestant: Contestant,
+    cases: Sequence[Case],
+    mutates_inputs: bool,
+    into: Verified,
+    doing: str,
+    start: int | None = None,
 ) -> None:
-    """One round over as many slots as there are cases, then compare everything.
+    """One round over as many slots as there are cases (from ``start`` on, or anywhere), then compare everything.
 
     Raises:
         Failure: an output is wrong, an input was changed, a slot was touched that was not asked for.
     """
     ring = contestant.ring
-    start = _SECRET.randint(0, ring.layout.slots - len(cases))
+    if start is None:
+        start = _SECRET.randint(0, ring.layout.slots - len(cases))
     stretch = Stretch(start, len(cases))
     for slot, case in zip(stretch.slots, cases, strict=True):
         ring.put_inputs(slot, case.inputs)
@@ -148,9 +154,9 @@ def run_cases(
 
 
 def verify(contestant: Contestant, cases: Cases, into: Verified, *, skip: int = 0) -> None:
-    """All cases from number ``skip`` on, in random order, as many to a round as the ring has slots.
+    """All cases from number ``skip`` on, in random order, in two rounds or more over the same slots.
 
-    Small ones come several times, so that what depends on timing, on the slot or on stale memory shows.
+    Small ones come several times. So what depends on timing, on the slot, on its address or on stale memory shows.
 
     Raises:
         Failure: the candidate is not right.
@@ -161,8 +167,8 @@ def verify(contestant: Contestant, cases: Cases, into: Verified, *, skip: int = 
     ):  # whose interpreter is slow and runs in one order
         order += _SECRET.choices(cases.cases, k=min(_REPEATS, _REPEATED_BYTES // contestant.layout.stride))
     _SECRET.shuffle(order)
-    most = contestant.layout.slots
+    most = min(contestant.layout.slots, -(-len(order) // 2))
+    start = _SECRET.randint(0, contestant.layout.slots - most)
     for first in range(0, len(order), most):
-        run_cases(
-            contestant, order[first : first + most], cases.mutates_inputs, into, "while it was verified"
-        )
+        some = order[first : first + most]
+        run_cases(contestant, some, cases.mutates_inputs, into, "while it was verified", start)
