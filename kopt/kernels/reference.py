@@ -32,7 +32,11 @@ def open_reference(problem: Mapping[str, Any], sources: Mapping[str, bytes]) -> 
             inputs = args[: len(args) - len(state)]
             return function(*inputs, **dict(zip(state, args[len(inputs) :], strict=True)))
 
-        return call_function
+        wanted = getattr(module, "gradients", ())
+        if not wanted:
+            return call_function
+        names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+        return lambda args, state: _with_gradients(function, tuple(module.inputs), args, state, names)
     init = getattr(module, "get_init_inputs", list)
     model: torch.nn.Module = module.Model(*init())
     buffers = {name for name, _ in model.named_buffers()}
@@ -46,3 +50,23 @@ def open_reference(problem: Mapping[str, Any], sources: Mapping[str, bytes]) -> 
         return torch.func.functional_call(model, values, args[: -len(state)])
 
     return call_model
+
+
+def _with_gradients(
+    function: Callable[..., Any],
+    inputs: tuple[str, ...],
+    args: tuple[Any, ...],
+    state: tuple[str, ...],
+    wanted: tuple[str, ...],
+) -> Any:
+    """Outputs and gradients; ``args`` are inputs, gradients of the outputs, state."""
+    values = dict(zip(inputs, args[: len(inputs)], strict=True))
+    values |= dict(zip(state, args[len(args) - len(state) :], strict=True))
+    with torch.enable_grad():
+        leaves = {name: values[name].detach().requires_grad_() for name in wanted}
+        result = function(**(values | leaves))
+    outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+    reached = [output for output in outputs if output.requires_grad]
+    given = args[len(inputs) : len(args) - len(state)]
+    gradients = torch.autograd.grad(reached, list(leaves.values()), given, materialize_grads=True)
+    return [output.detach() for output in outputs] + list(gradients)

@@ -17,6 +17,7 @@ from kopt.words import TolerancePolicy, Workload
 
 DECLARATIONS = (
     "axes", "inputs", "state", "outputs", "gradients", "workloads", "held_out", "smoke", "tolerance",
+    "non_finite",
 )  # fmt: skip
 DTYPES = frozenset(
     ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
@@ -49,6 +50,7 @@ class Declaration:
     smoke: Mapping[str, int]
     tolerance: TolerancePolicy
     gradients: tuple[str, ...] = ()
+    non_finite: bool = False
 
     def workloads(self) -> list[Workload]:
         """Declared workloads, then held-out ones; axes complete."""
@@ -126,6 +128,9 @@ def declaration_of(text: str, path: str) -> Declaration:
         tensor = {**inputs, **state}.get(name)
         if tensor is None or tensor.shape is None or "float" not in tensor.dtype:
             raise fail(f"gradients: {name!r} is no floating-point tensor among inputs and state", "gradients")
+    non_finite = found.get("non_finite", False)
+    if not isinstance(non_finite, bool):
+        raise fail("non_finite must be True or False", "non_finite")
     declaration = Declaration(
         path=path,
         axes=axes,
@@ -133,6 +138,7 @@ def declaration_of(text: str, path: str) -> Declaration:
         state=state,
         outputs=outputs,
         gradients=gradients,
+        non_finite=non_finite,
         shapes=_shapes(found, "workloads", axes, fail) or {"default": {}},
         held_out=_shapes(found, "held_out", axes, fail),
         smoke=_sizes(_mapping(found, "smoke", fail), "smoke", axes, fail),

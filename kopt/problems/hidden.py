@@ -17,6 +17,9 @@ import torch
 
 from kopt.problems.domain import Domain, domain_of
 
+NON_FINITE = "non_finite"
+"""Infinities and NaN strewn in: only where a problem declares that its reference defines what becomes of them."""
+
 Change = Callable[[torch.Tensor, Domain, torch.Generator], torch.Tensor]
 
 
@@ -38,7 +41,7 @@ def transform(arguments: list[Any], name: str, seed: int) -> list[Any]:
     """
     names = name.split("+")
     for one in names:
-        CHANGES[one]
+        _change(one)
     generator = torch.Generator().manual_seed(seed ^ 0x5EED)
     changed: list[Any] = []
     for value in arguments:
@@ -57,10 +60,14 @@ def transform(arguments: list[Any], name: str, seed: int) -> list[Any]:
     return changed
 
 
+def _change(name: str) -> Change:
+    return _non_finite if name == NON_FINITE else CHANGES[name]
+
+
 def _mixed(x: torch.Tensor, domain: Domain, names: Sequence[str], generator: torch.Generator) -> torch.Tensor:
     """Consecutive parts of ``x``, a name each: whole rows of the last axis where there are enough of them."""
     if len(names) == 1:
-        return CHANGES[names[0]](x, domain, generator)
+        return _change(names[0])(x, domain, generator)
     rows = x.reshape(-1, x.shape[-1])
     if rows.shape[0] < len(names) and not (domain.rows or domain.log_rows):
         rows = x.flatten()
@@ -142,6 +149,14 @@ def _sorted(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torc
     run = torch.where(pick == 0, 0.0, run)
     run = torch.where(pick == 1, -0.0, run)
     return torch.where(pick == 2, 1e-40, run)
+
+
+def _non_finite(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
+    """About six in a thousand elements each are NaN, +Inf and -Inf; most rows have none of one or another."""
+    pick = torch.randint(160, x.shape, generator=generator)
+    for number, value in enumerate((float("nan"), float("inf"), -float("inf"))):
+        x = torch.where(pick == number, value, x)
+    return x
 
 
 CHANGES: dict[str, Change] = {

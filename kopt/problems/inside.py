@@ -145,6 +145,7 @@ class FunctionProblem:
                 entry=self.entry,
                 argument_names=names,
                 output_names=self.declaration.outputs,
+                non_finite=self.declaration.non_finite,
             )
         return self.selected
 
@@ -171,6 +172,7 @@ class FunctionProblem:
             entry=self.entry,
             argument_names=(*declared.inputs, *(f"grad_{name}" for name, _ in reached)),
             output_names=(*names, *(f"grad_{name}" for name in declared.gradients)),
+            non_finite=declared.non_finite,
         )
 
 

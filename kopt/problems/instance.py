@@ -12,7 +12,7 @@ import torch
 
 from kopt.errors import ProblemError
 from kopt.problems.accounting import account
-from kopt.problems.hidden import applicable, transform
+from kopt.problems.hidden import NON_FINITE, applicable, transform
 from kopt.problems.precision import converted, precision
 from kopt.words import ScalarSpec, TensorSpec, Workload, WorkloadSpec
 
@@ -36,6 +36,7 @@ class Instance:
         entry: str = "problem.py",
         argument_names: tuple[str, ...] = (),
         output_names: tuple[str, ...] = (),
+        non_finite: bool = False,
     ) -> None:
         self.workload = workload
         self.model = model
@@ -44,6 +45,7 @@ class Instance:
         self._init = init
         self._argument_names = argument_names
         self._output_names = output_names
+        self._non_finite = non_finite
         self._spec: WorkloadSpec | None = None
         self._models: dict[torch.dtype, Any] = {}
         self._saved = {name: tensor.clone() for name, tensor in self._buffers().items()}
@@ -63,7 +65,8 @@ class Instance:
 
     def distributions(self) -> list[str]:
         """Names of the hidden distributions that fit this workload's inputs."""
-        return applicable(self.inputs(0))
+        names = applicable(self.inputs(0))
+        return [*names, NON_FINITE] if self._non_finite else names
 
     def state(self) -> dict[str, torch.Tensor]:
         """Parameters and buffers in ``state_dict`` order."""

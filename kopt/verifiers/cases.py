@@ -25,7 +25,7 @@ from kopt.verifiers.parallel import spans
 from kopt.verifiers.reference import Reference
 from kopt.words import TensorSpec, TolerancePolicy, WorkloadSpec
 
-DECLARED, MIXED = "declared", "mixed"
+DECLARED, MIXED, NON_FINITE = "declared", "mixed", "non_finite"
 _CASE_BYTES, _OWN = 160 << 20, 6
 _NOT_FINITE = "the reference is not finite on it"
 _HARSH = (frozenset({"large", "wide", "equal", "zeros"}), frozenset({"outliers", "negative"}))
@@ -144,7 +144,9 @@ class _Builder:
             cases = [self._case(raw, models) for raw in raws if raw]
             raws.clear()
             every = self._names()
-            for name in self._affordable(every, hidden):
+            special = [name for name in every if name == NON_FINITE]
+            every = [name for name in every if name != NON_FINITE]
+            for name in (*special, *self._affordable(every, hidden)):
                 raw = self._draw(name, truth.outputs_of)
                 if raw is not None:
                     own = tuple(self._model([raw], number) for number in range(len(self.spec.outputs)))
@@ -198,10 +200,13 @@ class _Builder:
                 self.mutates = True
                 self.ring.put_inputs(0, inputs)
             got = tuple(a.copy() for a in self.ring.outputs_of(0))
-            if not self._finite(name, got):
+            if name != NON_FINITE and not self._finite(name, got):
                 return None
             self.reference.ask("truth", {"slots": [0]})
             truth = tuple(a.copy() for a in outputs_of_truth(0))
+            if name == NON_FINITE and not self._agree(got, truth):
+                self.dropped[name] = "the reference differs there from its own float64 truth"
+                return None
             moved = self._moved(inputs, outputs_of_truth)
         except ProblemError as error:
             if name == DECLARED or not self.reference.runner.alive:
@@ -252,6 +257,16 @@ class _Builder:
                     "the computation",
                     path=self.path,
                 )
+        return True
+
+    def _agree(self, outputs: Sequence[Array], truth: Sequence[Array]) -> bool:
+        """Whether reference and truth have NaN and infinities in the same places."""
+        for spec, stored, exact in zip(self.spec.outputs, outputs, truth, strict=True):
+            if KINDS[spec.dtype].floating:
+                values = widen(stored, spec.dtype)
+                odd = ~(np.isfinite(values) & np.isfinite(exact))
+                if not np.array_equal(values[odd], exact[odd], equal_nan=True):
+                    return False
         return True
 
     def _deterministic(self, raw: _Raw | None) -> None:

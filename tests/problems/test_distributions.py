@@ -175,3 +175,10 @@ def test_unknown_distribution() -> None:
 def test_domain_of_single_elements_and_empty_tensors() -> None:
     assert transform([torch.randn(()), torch.empty(0, 3)], "large", 1)[1].shape == (0, 3)
     assert domain_of(torch.ones(3)).fixed
+
+
+def test_non_finite_values_are_strewn_in_only_on_request() -> None:
+    assert "non_finite" not in applicable([torch.randn(3, 3)])
+    (x,) = transform([torch.randn(300, 40)], "non_finite", 1)
+    counts = [int(found.sum()) for found in (x.isnan(), x.isposinf(), x.isneginf())]
+    assert all(20 < count < 200 for count in counts)
