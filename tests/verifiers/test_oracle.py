@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kopt.problems import load
+from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator
 from kopt.verifiers.budget import ErrorModel
 from kopt.verifiers.compare import CHUNK, Expected, part_length
@@ -72,6 +74,66 @@ def test_verification_alone_decides(exponential: Evaluator, text: str, words: st
     assert words in found.reason
     assert [stage.name.value for stage in found.stages][-1] in ("smoke", "verify")
     assert not found.timing and found.gain is None
+
+
+RECTIFIER = """
+import torch
+axes = {"rows": 30, "columns": 41}
+inputs = {"x": {"shape": ["rows", "columns"]}}
+state = {"weight": {"shape": ["columns"]}}
+outputs = ["y"]
+gradients = ["x", "weight"]
+non_finite = True
+def reference(x, weight):
+    return torch.relu(x) * weight
+"""
+BY_HAND = """
+import torch
+def run(x, grad_y, weight):
+    r = torch.relu(x)
+    return r * weight, (r > 0) * weight * grad_y, (r * grad_y).sum(0)
+"""
+BY_AUTOGRAD = """
+import torch
+def run(x, grad_y, weight):
+    with torch.enable_grad():
+        x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
+        y = x.clamp_min(0) * weight
+    return y.detach(), *torch.autograd.grad(y, (x, weight), grad_y)
+"""
+
+
+@pytest.fixture(scope="module")
+def rectifier(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evaluator]:
+    path = tmp_path_factory.mktemp("problem") / "rectifier.py"
+    path.write_text(RECTIFIER)
+    with Evaluator(load(path), settings=settings) as evaluator:
+        yield evaluator
+
+
+@pytest.mark.needs("bubblewrap")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BY_HAND, ""),
+        (BY_HAND.replace("(r > 0) * weight * grad_y", "weight * grad_y"), "grad_x"),
+        (BY_HAND.replace("(r * grad_y)", "(x * grad_y)"), "grad_weight"),
+        (BY_HAND.replace("torch.relu(x)", "torch.where(x > 0, x, 0)"), "expected nan"),
+        (BY_HAND.replace("torch.relu(x)", "torch.relu(x).clamp_max(3e38)"), "expected "),
+        (BY_AUTOGRAD, ""),
+    ],
+    ids=["right", "gradient unmasked", "gradient of the sum", "NaN dropped", "infinity dropped", "autograd"],
+)
+def test_gradients_and_what_is_not_finite_are_checked_where_declared(
+    rectifier: Evaluator, text: str, words: str
+) -> None:
+    assert "non_finite" in {case.distribution for case in rectifier.timed[0].cases.cases}
+    candidate = Candidate(
+        sources={"k.py": text}, language=Language.TORCH, entry="k.py::run", style=Style.RETURNING
+    )
+    found = rectifier.evaluate(candidate, effort=Effort.VERIFY)
+    assert found.verdict is (Verdict.WRONG if words else Verdict.CORRECT), found.reason
+    assert words in found.reason
 
 
 def test_a_fence_tells_what_was_written_behind_an_end() -> None:
