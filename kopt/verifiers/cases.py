@@ -175,12 +175,15 @@ class _Builder:
         """A case of all distributions at once, save those on which the reference is not finite."""
         names = [name for name in names if self.dropped.get(name) != _NOT_FINITE]
         for harsh in (frozenset[str](), *_HARSH):
+            for name in harsh.intersection(names, self.dropped):
+                self.dropped[name] = _NOT_FINITE
             names = [name for name in names if name not in harsh]
             if len(names) < 2:
                 break
             raw = self._draw("+".join(names), outputs_of_truth)
             if raw is not None:
                 raw.distribution = MIXED
+                self.dropped.pop(MIXED, None)
                 models = tuple(
                     self._models(raw, number, len(names)) for number in range(len(self.spec.outputs))
                 )
