@@ -61,7 +61,8 @@ def test_every_judge_shows_a_mixture_without_what_the_reference_cannot_take(expo
     ("text", "words"),
     [
         ("def run_into(x, y):\n    y.copy_(x.exp())\n", ""),
-        ("def run_into(x, y):\n    y.copy_(x.exp())\n    y.as_strided((4698,), (1,))[-1] = 0\n", "behind the end of"),
+        ("import ctypes\ndef run_into(x, y):\n    y.copy_(x.exp())\n    ctypes.memset(y.data_ptr() + 4 * y.numel(), 0, 4)\n",
+         "behind the end of"),
         ("def run_into(x, y):\n    y.copy_(x.exp().where(x.abs() > 1e-4, 1.1))\n", "expected"),
         ("calls = 0\ndef run_into(x, y):\n    global calls\n    calls += 1\n    y.copy_(x.exp() if calls < 9 else x)\n",
          "expected"),
@@ -91,14 +92,14 @@ BY_HAND = """
 import torch
 def run(x, grad_y, weight):
     r = torch.relu(x)
-    return r * weight, (r > 0) * weight * grad_y, (r * grad_y).sum(0)
+    return r * weight, torch.where(r <= 0, 0, weight * grad_y), (r * grad_y).sum(0)
 """
 BY_AUTOGRAD = """
 import torch
 def run(x, grad_y, weight):
     with torch.enable_grad():
         x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
-        y = x.clamp_min(0) * weight
+        y = torch.relu(x) * weight
     return y.detach(), *torch.autograd.grad(y, (x, weight), grad_y)
 """
 
@@ -116,7 +117,7 @@ def rectifier(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
     ("text", "words"),
     [
         (BY_HAND, ""),
-        (BY_HAND.replace("(r > 0) * weight * grad_y", "weight * grad_y"), "grad_x"),
+        (BY_HAND.replace("torch.where(r <= 0, 0, weight * grad_y)", "weight * grad_y"), "grad_x"),
         (BY_HAND.replace("(r * grad_y)", "(x * grad_y)"), "grad_weight"),
         (BY_HAND.replace("torch.relu(x)", "torch.where(x > 0, x, 0)"), "expected nan"),
         (BY_HAND.replace("torch.relu(x)", "torch.relu(x).clamp_max(3e38)"), "expected "),
