@@ -32,6 +32,12 @@ def get_inputs():
 def get_init_inputs():
     return []
 """
+BEHIND = """
+import ctypes
+def run_into(x, y):
+    y.copy_(x.exp())
+    ctypes.memset(y.data_ptr() + 4 * y.numel(), 0, 4)
+"""
 
 
 def python(text: str) -> Candidate:
@@ -61,8 +67,7 @@ def test_every_judge_shows_a_mixture_without_what_the_reference_cannot_take(expo
     ("text", "words"),
     [
         ("def run_into(x, y):\n    y.copy_(x.exp())\n", ""),
-        ("import ctypes\ndef run_into(x, y):\n    y.copy_(x.exp())\n    ctypes.memset(y.data_ptr() + 4 * y.numel(), 0, 4)\n",
-         "behind the end of"),
+        (BEHIND, "behind the end of"),
         ("def run_into(x, y):\n    y.copy_(x.exp().where(x.abs() > 1e-4, 1.1))\n", "expected"),
         ("calls = 0\ndef run_into(x, y):\n    global calls\n    calls += 1\n    y.copy_(x.exp() if calls < 9 else x)\n",
          "expected"),
