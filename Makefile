@@ -35,7 +35,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | tools
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e '.[dev,gpu,llm]'
+	$(PIP) -e '.[dev,gpu,llm,docker]'
 	@touch $@
 
 .PHONY: tools

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Address space a candidate may add on top of what torch maps."""
     model_key: SecretStr | None = None
     """For model servers given by URL. Providers' own keys stay in their own variables."""
+    gpus: str = ""
+    """GPUs granted to Docker sandboxes: indices or UUIDs, comma separated. None unless asked for."""
 
     @property
     def database_url(self) -> str:

@@ -7,14 +7,18 @@
 from __future__ import annotations
 
 import ctypes.util
+import functools
 import importlib.util
 import os
 import pwd
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import docker_daemon
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,8 +50,24 @@ def _module(name: str) -> str | None:
     return None if importlib.util.find_spec(name) else f"the Python package {name} is not installed"
 
 
+def _required() -> set[str]:
+    return {name for name in os.environ.get("KOPT_TEST_REQUIRE", "").split(",") if name}
+
+
+@functools.cache
+def _docker() -> str | None:
+    missing = _module("docker")
+    if missing:
+        return missing
+    why = docker_daemon.ready()
+    if why and "docker" in _required():  # then, and only then, the tests make what is missing
+        return docker_daemon.cannot_start()
+    return why
+
+
 PROBES = {
     "bubblewrap": _bubblewrap,
+    "docker": _docker,
     "seccomp": lambda: None if ctypes.util.find_library("seccomp") else "libseccomp is not installed",
     "triton": lambda: _module("triton"),
     "nvcc": lambda: _program("nvcc"),
@@ -62,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    required = {name for name in os.environ.get("KOPT_TEST_REQUIRE", "").split(",") if name}
+    required = _required()
     for marker in item.iter_markers("needs"):
         for name in marker.args:
             missing = PROBES[name]()
@@ -78,3 +98,10 @@ def kopt_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("kopt-home")
     os.environ["KOPT_HOME"] = str(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[None]:
+    """A Docker daemon that has kopt's image, for the whole session; for tests that need docker."""
+    with docker_daemon.serve():
+        yield

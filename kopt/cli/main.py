@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kopt.cli import doctor, evaluate, library, lint, optimize, problems, redteam, runs
+from kopt.cli import doctor, evaluate, library, lint, optimize, problems, redteam, runs, sandbox
 from kopt.cli.common import command
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command("why", epilog=library.WHY_EXAMPLES)(command(library.why))
 app.add_typer(runs.app, name="runs")
 app.add_typer(library.app, name="library")
 app.add_typer(problems.app, name="problems")
+app.add_typer(sandbox.app, name="sandbox")
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def evaluate(
         problem: a problem, or the path or shipped short name of one.
         candidate: a candidate, or the path of its file (see :mod:`kopt.rl.candidate_file`).
         overrides: module constants of the problem to replace, as source text.
-        sandbox: ``auto``, ``bubblewrap`` or ``none``.
+        sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
         settings: where to keep caches; the process's when not given.
         observer: gets (kind, payload) as stages pass.
 

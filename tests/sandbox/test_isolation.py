@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,22 +16,13 @@ import kopt
 from kopt.sandbox import Limits, Role, RunnerCrashed, RunnerError, RunnerRaised, open_sandbox, processes
 from kopt.settings import Settings
 
-pytestmark = pytest.mark.needs("bubblewrap")
 
-
-def test_sees_no_host_files(attack, tmp_path, home):
+def test_sees_no_host_files(attack, kind, tmp_path, home):
     canary = tmp_path / "canary"
     canary.write_text("secret")
-    places = [
-        str(canary),
-        str(home),
-        str(Path.home()),
-        "/etc/passwd",
-        "/etc/shadow",
-        "/var",
-        "/root/.ssh",
-        "/home",
-    ]
+    places = [str(canary), str(home), str(Path.home()), "/root/.ssh", "/home"]
+    if kind == "bubblewrap":  # a container has an image's own, which are in the image and nobody's
+        places += ["/etc/passwd", "/etc/shadow", "/var"]
     places += [
         str(Path(kopt.__file__).parent / "sandbox" / "session.py"),
         str(Path(kopt.__file__).parents[1] / "tests"),
@@ -74,6 +66,7 @@ def test_environment_is_empty_of_ours(attack):
 def test_launcher_environment_is_empty(sandbox):
     with sandbox.spawn(Role.CANDIDATE):
         family = processes.descendants(sandbox._zygote.process.pid)
+    assert family
     for pid in family:
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
@@ -331,11 +324,10 @@ def test_a_gigabyte_of_output(bench):
     assert runner.output.kept.startswith(b"the beginning")
 
 
-def test_dead_zygote_is_replaced(home):
-    with open_sandbox("bubblewrap", settings=Settings(home=home)) as own:
+def test_dead_zygote_is_replaced(kind, home):
+    with open_sandbox(kind, settings=Settings(home=home)) as own:
         runner = own.spawn(Role.CANDIDATE)
-        own._zygote.process.kill()
-        own._zygote.process.wait()
+        os.kill(own._zygote.process.pid, signal.SIGKILL)
         deadline = time.monotonic() + 5
         while runner.alive and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -345,9 +337,9 @@ def test_dead_zygote_is_replaced(home):
             assert after.request("ping") == {}
 
 
-def test_outlives_the_thread_that_opened_it(home):
+def test_outlives_the_thread_that_opened_it(kind, home):
     opened = []
-    thread = threading.Thread(target=lambda: opened.append(open_sandbox(settings=Settings(home=home))))
+    thread = threading.Thread(target=lambda: opened.append(open_sandbox(kind, settings=Settings(home=home))))
     thread.start()
     thread.join()
     with opened[0] as own, own.spawn(Role.CANDIDATE) as runner:
@@ -360,19 +352,22 @@ import os, sys
 from pathlib import Path
 from kopt.sandbox import Role, open_sandbox, processes
 from kopt.settings import Settings
-box = open_sandbox(settings=Settings(home=Path(sys.argv[1])))
+box = open_sandbox(sys.argv[2], settings=Settings(home=Path(sys.argv[1])))
 runner = box.spawn(Role.CANDIDATE)
-print(*processes.descendants(os.getpid())[1:], flush=True)
+print(*processes.descendants(box._zygote.process.pid), flush=True)
 sys.stdin.read()
 """
 
 
-def test_killed_host_leaves_nothing(home):
+def test_killed_host_leaves_nothing(kind, home):
     host = subprocess.Popen(
-        [sys.executable, "-c", HOST, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOST, str(home), kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     family = [int(pid) for pid in host.stdout.readline().split()]
-    assert len(family) >= 4
+    assert len(family) >= 2
     host.kill()
     host.wait()
     deadline = time.monotonic() + 5
@@ -381,8 +376,8 @@ def test_killed_host_leaves_nothing(home):
     assert not any(processes.states(pid) - {"Z", "X"} for pid in family)
 
 
-def test_close_leaves_nothing(home):
-    own = open_sandbox("bubblewrap", settings=Settings(home=home))
+def test_close_leaves_nothing(kind, home):
+    own = open_sandbox(kind, settings=Settings(home=home))
     runner = own.spawn(Role.CANDIDATE)
     family = processes.descendants(own._zygote.process.pid)
     assert runner.pid in family
@@ -392,11 +387,11 @@ def test_close_leaves_nothing(home):
     assert [str(group) for group in groups if group.exists()] == []
 
 
-def test_report_names_the_layers(sandbox):
+def test_report_names_the_layers(sandbox, kind):
     with sandbox.spawn(Role.CANDIDATE):
         pass
     report = sandbox.report
-    assert report.backend == "bubblewrap"
+    assert report.backend == kind
     for layer in ("namespaces", "private scratch", "no capabilities", "no new privileges", "rlimits"):
         assert report.layers[layer]
     for layer, cost in report.missing.items():

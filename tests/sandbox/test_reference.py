@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from kopt.sandbox import Role, RunnerRaised, SharedBuffer
-
-pytestmark = pytest.mark.needs("bubblewrap")
+from tests.docker_daemon import ONE_BACKEND
 
 PROBLEM = textwrap.dedent("""
     import torch
@@ -106,6 +105,7 @@ def test_lower_precision(reference):
     assert 1e-6 < error < 0.1
 
 
+@ONE_BACKEND
 @pytest.mark.slow
 def test_compiled_baseline_and_its_cache(reference, sandbox):
     reference.round(0, 2)

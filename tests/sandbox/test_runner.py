@@ -19,8 +19,7 @@ from kopt.sandbox import (
     RunnerTimedOut,
     SharedBuffer,
 )
-
-pytestmark = pytest.mark.needs("bubblewrap")
+from tests.docker_daemon import ONE_BACKEND
 
 
 def test_returning_function(bench):
@@ -236,6 +235,7 @@ def test_state_cannot_be_written(bench):
         assert not state.array.any()
 
 
+@ONE_BACKEND
 @pytest.mark.timing
 def test_hundreds_of_runners_end_unheard(sandbox):
     # Nobody asks how a runner ended that was killed: what the zygote says of it must not fill its socket.

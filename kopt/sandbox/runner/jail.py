@@ -14,6 +14,7 @@ from typing import Any
 
 from . import landlock, system
 
+SYS_FILES = ("devices/system/cpu", "kernel/mm/transparent_hugepage")
 PROC_FILES = ("cpuinfo", "meminfo", "stat", "filesystems", "uptime", "loadavg", "version")
 
 
@@ -47,6 +48,22 @@ def mount_private(scratch: str, scratch_bytes: int, masked: Sequence[str]) -> No
         None,
         system.MS_REMOUNT | system.MS_BIND | system.MS_RDONLY | plain | system.MS_NOEXEC,
     )
+    os.rmdir(draft)  # noqa: PTH106
+
+
+def mount_sys(scratch: str) -> None:
+    """A /sys with the processor's layout and whether huge pages may be asked for, where all of it is shown."""
+    draft = f"{scratch}/.sys"
+    os.mkdir(draft)  # noqa: PTH102
+    plain = system.MS_NOSUID | system.MS_NODEV | system.MS_NOEXEC
+    system.mount("tmpfs", draft, "tmpfs", plain, "size=16k,nr_inodes=16,mode=755")
+    for name in SYS_FILES:
+        if os.path.isdir(f"/sys/{name}"):  # noqa: PTH112
+            os.makedirs(f"{draft}/{name}")  # noqa: PTH103
+            # With what is mounted below it: a container engine covers parts, and those may not be uncovered.
+            system.mount(f"/sys/{name}", f"{draft}/{name}", None, system.MS_BIND | system.MS_REC)
+    system.mount(draft, "/sys", None, system.MS_MOVE)
+    system.mount("none", "/sys", None, system.MS_REMOUNT | system.MS_BIND | system.MS_RDONLY | plain)
     os.rmdir(draft)  # noqa: PTH106
 
 
@@ -88,7 +105,11 @@ def confine(
     for number in (signal.SIGINT, signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     if config["isolate"]:
-        mount_private(config["scratch"], limits["scratch_bytes"], masked)
+        mount_private(config["scratch"], limits["scratch_bytes"], [*masked, *config.get("hidden", ())])
+        if config.get("whole_sys"):
+            mount_sys(config["scratch"])
+        if config.get("temporary"):
+            system.mount(config["scratch"], config["temporary"], None, system.MS_BIND)
         layers["private scratch"] = layers["private /proc"] = True
         os.chdir(config["scratch"])
     limit(limits)

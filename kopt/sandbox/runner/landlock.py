@@ -20,6 +20,10 @@ def version() -> int:
     return max(0, int(_libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))))
 
 
+def _accelerators() -> list[str]:
+    return [name for name in os.listdir("/dev") if name.startswith("nvidia")]  # noqa: PTH208
+
+
 def restrict(scratch: str) -> bool | str:
     """Allow reading and executing what is visible, writing only under scratch, /dev/shm and to /dev/null.
 
@@ -41,6 +45,8 @@ def restrict(scratch: str) -> bool | str:
         return False
     rules = [("/", _READ | _EXECUTE | _READ_DIR), (scratch, handled), ("/dev/shm", handled)]
     rules += [(f"/dev/{name}", _READ | _WRITE_FILE) for name in ("null", "zero", "full", "random", "urandom")]
+    # There are none unless the user had GPUs granted to the container.
+    rules += [(f"/dev/{name}", _READ | _WRITE_FILE | _IOCTL_DEV) for name in _accelerators()]
     try:
         for path, access in rules:
             try:

@@ -119,7 +119,7 @@ class Zygote:
             for stream in (sys.stdout, sys.stderr):
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(line_buffering=True)
-            keep = os.dup2(link, 3, inheritable=False) if link != 3 else link
+            link = os.dup2(link, 3, inheritable=False) if link != 3 else link
             os.closerange(4, 65536)
             self.control.detach()
             role = message["role"]
@@ -127,7 +127,7 @@ class Zygote:
             layers = jail.confine(self.config, message["limits"], masked)
             from . import loop, placement, programs
 
-            link_socket = socket.socket(fileno=keep)
+            link_socket = socket.socket(fileno=link)
             if not self.config["isolate"]:
                 os.chdir(message["scratch"])
                 os.environ["TMPDIR"] = os.environ["HOME"] = message["scratch"]
@@ -165,6 +165,8 @@ class Zygote:
         if first is None:
             return
         self.config = first
+        if self.config.get("own_users"):
+            system.enter_user_namespace()
         system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)
         facts = self.prepare()
         wake_reader, wake_writer = os.pipe()
@@ -191,9 +193,13 @@ class Zygote:
                     self.spawn(self.receive() or {})
 
 
-def main(fd: int) -> None:
-    """Run the zygote on an inherited control socket."""
-    control = socket.socket(fileno=fd)
-    os.set_inheritable(fd, False)
+def main(where: str) -> None:
+    """Run the zygote on a control socket: an inherited descriptor's number, or a path to connect to."""
+    if where.isdigit():
+        control = socket.socket(fileno=int(where))
+        os.set_inheritable(control.fileno(), False)
+    else:
+        control = socket.socket(socket.AF_UNIX)
+        control.connect(where)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         Zygote(control).run()
