@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def own_daemon() -> Iterator[str]:
     Raises:
         NoDaemon: it ended or did not answer.
     """
-    with tempfile.TemporaryDirectory(prefix="kopt-dockerd-", ignore_cleanup_errors=True) as name:
+    # Not named after kopt: command line tests look for what kopt left running.
+    with tempfile.TemporaryDirectory(prefix="test-dockerd-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         host = f"unix://{folder}/docker.sock"
         words = ["dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--host", host]
@@ -111,7 +113,7 @@ def import_base(host: str) -> None:
     import docker
 
     suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
-    with tempfile.TemporaryDirectory(prefix="kopt-debootstrap-") as root:
+    with tempfile.TemporaryDirectory(prefix="test-debootstrap-") as root:
         done = subprocess.run(
             ["debootstrap", "--variant=minbase", "--include=g++", suite, f"{root}/root"],
             env={**os.environ, "DPKG_FORCE": "unsafe-io"},  # nothing of it outlives the session
@@ -149,3 +151,21 @@ def serve() -> Iterator[str]:
             del os.environ["DOCKER_HOST"]
             if before is not None:
                 os.environ["DOCKER_HOST"] = before
+
+
+def main() -> int:
+    """Whether tests that need docker can run here: 0, or 1 and the reason."""
+    why = ready() and cannot_start()
+    if ready() and not why:
+        try:
+            with own_daemon():
+                pass
+        except NoDaemon as error:
+            why = str(error)
+    if why:
+        print(f"the tests that need docker are skipped: {why}", file=sys.stderr)
+    return 1 if why else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

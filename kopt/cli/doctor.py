@@ -35,8 +35,11 @@ def examine() -> dict[str, Any]:
     """Look at the machine; opens a sandbox for a moment."""
     compilers = {name: _compiler(name) for name in ("g++", "clang++", "c++", "nvcc")}
     isolation, problem = _isolation()
+    docker = _docker()
     lacks: dict[str, str] = {}
-    if problem:
+    if problem and docker["usable"]:
+        lacks["isolation"] = f"{problem}; use --sandbox docker"
+    elif problem:
         lacks["isolation"] = f"{problem}; nothing can be judged, except with --sandbox none at your own risk"
     else:
         lacks.update(isolation["missing"])
@@ -52,10 +55,10 @@ def examine() -> dict[str, Any]:
     if not gpus:
         lacks["GPU"] = "cuda and triton candidates are compiled and checked, never timed"
     return {
-        "can_judge": problem is None and has_compiler and versions["torch"] is not None,
+        "can_judge": (problem is None or docker["usable"]) and has_compiler and versions["torch"] is not None,
         "machine": _machine(),
         "isolation": isolation,
-        "docker": _docker(),
+        "docker": docker,
         "compilers": compilers,
         "packages": versions,
         "gpus": gpus,

@@ -180,11 +180,14 @@ class Builder:
             except RunnerError:
                 data, reply = None, {}
             for file, text in (reply.get("files") or {}).items():
-                (self.headers / str(file).replace("..", "")).write_text(str(text))
+                place = self.headers / str(file).replace("..", "")
+                place.write_text(str(text))
+                place.chmod(0o644)
             draft = target.with_name(f".{target.name}.draft")
             draft.write_bytes(
                 data or b""
             )  # empty: it did not work, the compiler skips it, nobody tries again
+            draft.chmod(0o644)
             draft.rename(target)
 
 

@@ -105,6 +105,7 @@ def options(
         "hostname": "kopt",
         "working_dir": places.SCRATCH,
         "environment": dict(environment),
+        "use_config_proxy": False,  # the user's proxies, often with a password
         "labels": {daemon.LABEL: daemon.identity()},
         "network_mode": "none",
         "ipc_mode": "private",
@@ -178,7 +179,7 @@ def _printed(stream: Any) -> str:
     raw = getattr(stream, "_sock", stream)
     data = b""
     with contextlib.suppress(OSError):
-        raw.setblocking(False)
+        raw.settimeout(0.2)  # the daemon passes on what was printed a moment later
         while len(data) < 1 << 16 and (part := raw.recv(1 << 14)):
             data += part
     text = b""
@@ -226,10 +227,10 @@ class Docker:
         Raises:
             SandboxUnavailable: it did not; with the daemon's or the container's reason.
         """
-        from docker.errors import DockerException
+        from docker.errors import DockerException, NotFound
 
         folder = Path(tempfile.mkdtemp(prefix=f"{daemon.PREFIX}{daemon.identity()}-"))
-        container = None
+        container = stream = None
         try:
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(folder / "control"))
@@ -249,12 +250,16 @@ class Docker:
                 container = self._client.containers.create(self.image.digest, command, **chosen)
                 stream = container.attach_socket(params={"stdout": 1, "stderr": 1, "stream": 1})
                 container.start()
-                container.reload()
-                pid = int(container.attrs["State"]["Pid"])
+                pid = 0
+                with contextlib.suppress(NotFound):  # it ended at once; why is in the stream
+                    container.reload()
+                    pid = int(container.attrs["State"]["Pid"])
                 return Container(container, _accept(listener, stream, pid), pid, stream)
         except BaseException as error:
             if container is not None:
                 _remove(container)
+            if stream is not None:
+                stream.close()
             if isinstance(error, DockerException | OSError):
                 reason = " ".join(str(error).split())[:400]
                 raise SandboxUnavailable(f"the container cannot be started: {reason}") from None
@@ -318,7 +323,6 @@ def _accept(listener: socket.socket, stream: Any, pid: int, timeout: float = 60.
         if pidfd >= 0:
             os.close(pidfd)
     if listener.fileno() not in ready:
-        time.sleep(0.1)  # the daemon passes on what was printed a moment later
         lines = _printed(stream).splitlines()
         raise SandboxUnavailable(f"the container did not start: {lines[-1] if lines else 'no reason given'}")
     control, _ = listener.accept()

@@ -28,8 +28,9 @@ def connect() -> Any:
     except ImportError:
         raise SandboxUnavailable("docker-py is missing: pip install 'kopt[docker]'") from None
     try:
-        client = docker.from_env(timeout=120)
+        client = docker.from_env(timeout=10)
         client.ping()
+        client.api.timeout = 300  # some storage drivers copy the whole image for every container
     except (DockerException, OSError, ValueError) as error:
         reason = str(error).replace("\n", " ")[:200]
         raise SandboxUnavailable(

@@ -91,15 +91,27 @@ def build(
     Raises:
         UsageError: no base is known, or it cannot be had or used.
     """
+    from docker.errors import DockerException
+    from docker.types import LogConfig
+
     known = find(client)
     if known and not force and base in (None, known.base):
         return known
     base = base or default_base()
     draft = _once(client, base, {}, tell, force=force)
     # The compiler's name is put on the image, so that a build's key can hold it without a container started.
-    said = client.containers.run(
-        draft, ["g++", "--version"], remove=True, network_mode="none", user="65534:65534", cap_drop=["ALL"]
-    )
+    try:
+        said = client.containers.run(
+            draft,
+            ["g++", "--version"],
+            remove=True,
+            network_mode="none",
+            user="65534:65534",
+            cap_drop=["ALL"],
+            log_config=LogConfig(type="json-file"),  # what it says is read from there
+        )
+    except DockerException as error:
+        raise UsageError(f"no compiler runs in an image built from {base}: {error}") from None
     labels = {_BASE: base, _COMPILER: said.decode("utf-8", "replace").splitlines()[0].strip()}
     _once(client, base, labels, tell, force=False)
     built = find(client)
