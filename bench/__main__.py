@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ["clock", "same", "cost", "oracle", "mutants", "speedups"]
+NAMES = ["clock", "same", "cost", "oracle", "mutants", "isolation", "speedups"]
 
 
 def main() -> int:
