@@ -72,6 +72,7 @@ PROBES = {
     "triton": lambda: _module("triton"),
     "nvcc": lambda: _program("nvcc"),
     "litellm": lambda: _module("litellm"),
+    "tree_sitter": lambda: _module("tree_sitter_cpp"),
     "git": lambda: _program("git"),
     "user": _user,
 }
