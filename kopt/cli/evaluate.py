@@ -31,12 +31,23 @@ def evaluate(
     ],
     sets: SetOption = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
+    sanitize: Annotated[
+        bool,
+        typer.Option(
+            "--sanitize",
+            help="Also run C++ under Address-, UndefinedBehavior- and ThreadSanitizer, as before admission.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Judge one candidate: build it, verify it on hidden inputs, time it against eager and torch.compile."""
     from kopt.rl.api import evaluate as run_evaluate
 
-    overrides = parse_sets(sets)
+    options: dict[str, Any] = {
+        "overrides": parse_sets(sets),
+        "sandbox": sandbox.value,
+        "sanitize": sanitize,
+    }
     progress = console(stderr=True)
     if progress.is_terminal:
         with progress.status("opening the sandbox") as status:
@@ -45,11 +56,9 @@ def evaluate(
                 if kind in ("stage", "sample"):
                     status.update(str(payload.get("name", payload.get("stage", kind))))
 
-            evaluation = run_evaluate(
-                problem, candidate, overrides=overrides, sandbox=sandbox.value, observer=observe
-            )
+            evaluation = run_evaluate(problem, candidate, observer=observe, **options)
     else:
-        evaluation = run_evaluate(problem, candidate, overrides=overrides, sandbox=sandbox.value)
+        evaluation = run_evaluate(problem, candidate, **options)
     if as_json:
         print_json(evaluation)
     else:

@@ -24,6 +24,7 @@ def evaluate(
     *,
     overrides: Mapping[str, str] | None = None,
     sandbox: str = "auto",
+    sanitize: bool = False,
     settings: Settings | None = None,
     observer: Observer | None = None,
 ) -> Evaluation:
@@ -34,6 +35,7 @@ def evaluate(
         candidate: a candidate, or the path of its file (see :mod:`kopt.rl.candidate_file`).
         overrides: module constants of the problem to replace, as source text.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
+        sanitize: run C++ that is right under sanitizers as well.
         settings: where to keep caches; the process's when not given.
         observer: gets (kind, payload) as stages pass.
 
@@ -48,7 +50,7 @@ def evaluate(
     with Evaluator(
         problem, sandbox=sandbox, settings=settings, observer=observer, expecting=candidate
     ) as evaluator:
-        return evaluator.evaluate(candidate)
+        return evaluator.evaluate(candidate, sanitize=sanitize, explain=True)
 
 
 def lint(

@@ -268,6 +268,7 @@ class _Session:
             effort=JudgeEffort(effort),
             incumbent=incumbent,
             deadline=None if math.isinf(left) else time.monotonic() + left,
+            sanitize=effort == "full",  # what may be admitted
         )
 
     def _admit(self, best: Evaluation, kernel: str) -> str:

@@ -42,7 +42,7 @@ def reverify(
             f"the certificate of {name} is incomplete ({error}); optimise the problem again"
         ) from None
     with Evaluator(problem, sandbox=sandbox, settings=settings) as evaluator:
-        evaluation = evaluator.evaluate(candidate)
+        evaluation = evaluator.evaluate(candidate, sanitize=True)
         renewed = is_win(evaluation)
         if renewed:
             artifact = built_artifact(evaluator, candidate)

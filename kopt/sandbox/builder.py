@@ -8,11 +8,12 @@ import platform
 import time
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import places
 from kopt.sandbox.cache import BuildCache
-from kopt.sandbox.compilers import tool_version
+from kopt.sandbox.compilers import sanitizer_runtime, tool_version
 from kopt.sandbox.errors import RunnerError, RunnerRaised, RunnerTimedOut
 from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.runner.toolchains import RECIPE
@@ -41,6 +42,13 @@ class BuildResult:
     log: str = ""
     first_error: str | None = None
     report: dict[str, Any] = field(default_factory=dict)
+
+
+@functools.cache
+def sanitized_sources() -> str:
+    """A digest of kopt's own part of sanitized programs."""
+    folder = Path(__file__).parent / "runner" / "sanitizers"
+    return digest_of([path.read_text() for path in sorted(folder.glob("*.cpp"))])[:16]
 
 
 @functools.cache
@@ -76,9 +84,13 @@ class Builder:
         self.headers.mkdir(parents=True, exist_ok=True)
         self.headers.chmod(0o755)  # read by whatever user a container runs as
 
-    def digest(self, candidate: Candidate, spec_json: dict[str, Any] | None) -> str:
+    def digest(
+        self, candidate: Candidate, spec_json: dict[str, Any] | None, sanitizer: str | None = None
+    ) -> str:
         """The key: sources, flags, entry, toolchain, architecture; for Triton the shapes as well."""
         key: dict[str, Any] = {"candidate": candidate.digest, "basis": self._basis}
+        if sanitizer is not None:
+            key |= {"sanitizer": sanitizer, "host": sanitized_sources()}
         if candidate.language is Language.CUDA:
             cuda = places.cuda_root()
             key["cuda"] = tool_version(str(cuda / "bin" / "nvcc")) if cuda else ""
@@ -88,14 +100,32 @@ class Builder:
             key["init"] = (spec_json or {}).get("init")
         return digest_of(key)
 
-    def build(self, candidate: Candidate, *, spec_json: dict[str, Any] | None = None) -> BuildResult:
-        """Build a candidate, or find that it was built before. Never raises for what a candidate does."""
+    def can_sanitize(self, sanitizer: str) -> bool:
+        """Whether programs under ``address`` or ``thread`` can be built, as far as this machine can tell."""
+        if self._toolchain.origin:  # inside an image: the build will tell
+            return "clang" not in self._toolchain.version
+        return sanitizer_runtime(sanitizer)
+
+    def build(
+        self,
+        candidate: Candidate,
+        *,
+        spec_json: dict[str, Any] | None = None,
+        sanitizer: str | None = None,
+    ) -> BuildResult:
+        """Build a candidate, or find that it was built before. Never raises for what a candidate does.
+
+        With a ``sanitizer`` (``address`` or ``thread``) the artefact of a C++ candidate is a program for
+        :func:`kopt.sandbox.sanitized.run`.
+        """
         started = time.monotonic()
-        digest = self.digest(candidate, spec_json)
+        digest = self.digest(candidate, spec_json, sanitizer)
         with self.cache.lock(digest):
             known = self.cache.get(digest)
             cached = known is not None
-            record, artifact, lasting = (*known, True) if known else self._build(candidate, spec_json)
+            record, artifact, lasting = (
+                (*known, True) if known else self._build(candidate, spec_json, sanitizer)
+            )
             if not cached and lasting:
                 self.cache.put(digest, record, artifact)
         return BuildResult(
@@ -110,11 +140,11 @@ class Builder:
         )
 
     def _build(
-        self, candidate: Candidate, spec: dict[str, Any] | None
+        self, candidate: Candidate, spec: dict[str, Any] | None, sanitizer: str | None
     ) -> tuple[dict[str, Any], bytes | None, bool]:
         """Run the toolchain. The last item says whether the outcome would be the same next time."""
         record: dict[str, Any] = {"ok": False, "log": "", "first_error": None, "report": {}}
-        if candidate.language is Language.CPP:
+        if candidate.language is Language.CPP and sanitizer is None:
             self._warm("kopt_prelude.h.gch")
         body = {
             "language": candidate.language.value,
@@ -125,6 +155,7 @@ class Builder:
             "spec": spec,
             "compiler": self._toolchain.name,
             "seconds": self._seconds,
+            "sanitizer": sanitizer,
         }
         try:
             reply, artifact = self._inside("build", body)

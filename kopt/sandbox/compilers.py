@@ -30,6 +30,16 @@ def compiler_name() -> str | None:
     return next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
 
 
+@functools.cache
+def sanitizer_runtime(sanitizer: str) -> bool:
+    """Whether the compiler has what programs under ``address`` or ``thread`` link against."""
+    name = compiler_name()
+    if name is None or "clang" in tool_version(name):
+        return False  # its sanitizers come without the OpenMP this is written for
+    wanted = ("libasan.so", "libubsan.so") if sanitizer == "address" else ("libtsan.so",)
+    return all(tool_version(name, f"-print-file-name={library}").startswith("/") for library in wanted)
+
+
 def host_toolchain() -> Toolchain:
     """This machine's own compiler."""
     name = compiler_name()

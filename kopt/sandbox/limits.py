@@ -22,6 +22,8 @@ class Limits:
     control group is writable). ``shared_bytes``: address space for the judge's rings on top. ``processes``:
     processes and threads. ``file_bytes``: the largest file. ``scratch_bytes``: its private temporary file
     system. ``output_bytes``: how much of its standard output is kept; the rest is discarded unread.
+    ``shadow``: room for a sanitizer, which maps terabytes it hardly touches at fixed places: no ceiling on address
+    space, no randomised addresses. Whoever asks for it watches what is resident.
     """
 
     memory_bytes: int = 8 << 30
@@ -31,3 +33,4 @@ class Limits:
     scratch_bytes: int = 2 << 30
     output_bytes: int = 1 << 20
     cpu_seconds: int | None = None
+    shadow: bool = False

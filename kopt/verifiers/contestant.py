@@ -36,7 +36,7 @@ def failure_of(error: RunnerError, doing: str) -> Failure:
         reason = f"no answer within {error.seconds:.0f} s ({doing}): look for an endless loop or a lock"
         return Failure(Verdict.TIMED_OUT, reason, output=error.tail[-2000:])
     if isinstance(error, RunnerCrashed):
-        hint = "look for accesses out of bounds; build it with -fsanitize=address outside kopt"
+        hint = "look for accesses out of bounds; `kopt evaluate` names the line where it can"
         if error.signal in (signals.SIGKILL, signals.SIGABRT) or "memory" in error.detail:
             hint = "look for allocations beyond the limit and for failed assertions"
         elif error.signal is None:

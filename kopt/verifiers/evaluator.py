@@ -190,13 +190,20 @@ class Evaluator:
         effort: Effort = Effort.FULL,
         incumbent: Evaluation | None = None,
         deadline: float | None = None,
+        sanitize: bool = False,
+        explain: bool = False,
     ) -> Evaluation:
         """Judge one candidate; never raises for what it does. ``deadline`` is in ``time.monotonic`` seconds.
+
+        ``sanitize``: C++ that passed verification is run under sanitizers as well, which takes some seconds.
+        ``explain``: C++ that crashed is, to find the line.
 
         Raises:
             ProblemError: the reference cannot be judged or stopped working.
         """
-        return Trial(self, candidate, Effort(effort), incumbent, deadline).run()
+        return Trial(
+            self, candidate, Effort(effort), incumbent, deadline, sanitize=sanitize, explain=explain
+        ).run()
 
     def race(self, candidate: Candidate, against: Candidate, effort: Effort = Effort.FULL) -> Speedup:
         """How much faster ``candidate`` is than ``against``: both as candidates, paired, first workload.

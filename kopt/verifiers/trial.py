@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
 from kopt.sandbox.builder import uses_extensions
-from kopt.verifiers import static, statistics
+from kopt.verifiers import sanitize, static, statistics
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
@@ -46,9 +46,13 @@ class Trial:
         effort: Effort,
         incumbent: Evaluation | None,
         deadline: float | None,
+        *,
+        sanitize: bool = False,
+        explain: bool = False,
     ) -> None:
         self.evaluator, self.candidate, self.effort = evaluator, candidate, effort
         self.incumbent, self.deadline = incumbent, deadline
+        self.sanitize, self.explain = sanitize, explain
         self.stages: list[StageRecord] = []
         self.notes: list[str] = []
         self.build: dict[str, Any] = {}
@@ -65,7 +69,8 @@ class Trial:
         try:
             with ExitStack() as keep:
                 self._run(keep)
-        except Failure as failure:
+        except Failure as failed:
+            failure = sanitize.explained(self, failed) if self.explain else failed
             worst = failure.detail.get("worst")
             if worst is not None:
                 self.verified.worst = worst
@@ -114,6 +119,9 @@ class Trial:
             for bench in self.evaluator.untimed:
                 self._verify(bench, detail)
             detail["cases"] = len(self.verified.cases)
+            if self.sanitize:
+                with _clocked(detail, "sanitizers"):
+                    detail |= sanitize.check(self.evaluator, self.candidate, self.artifact)
         if self.effort is Effort.VERIFY:
             self.notes.append("not timed: verification only was asked for")
             return

@@ -23,7 +23,10 @@ class BuilderProgram:
         self.config = config
 
     def request(self, op: str, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """``build`` a candidate, or ``headers`` ahead; the result goes to the first descriptor."""
+        """``build`` a candidate, or ``headers`` ahead; the result goes to the first descriptor.
+
+        ``become`` runs what was built for a sanitizer, in this process's place.
+        """
         if op == "headers":
             from .toolchains import cpp
 
@@ -32,6 +35,10 @@ class BuilderProgram:
             return {"files": files}
         if op == "ping":
             return {}
+        if op == "become":
+            from . import sanitized
+
+            sanitized.become(self.directory, body, fds)
         if op != "build":
             raise BadRequest(f"a builder does not know {op!r}")
         started = time.monotonic()
@@ -39,6 +46,8 @@ class BuilderProgram:
         if body["language"] not in ("cpp", "cuda", "triton", "torch"):
             raise BadRequest(f"no toolchain for {body['language']!r}", kind="build")
         name = "extension" if body["language"] == "torch" else body["language"]
+        if body.get("sanitizer"):
+            name = "sanitized"
         toolchain = importlib.import_module(f".toolchains.{name}", __package__)
         result = toolchain.build(self.directory, self.config, body)
         if result.artifact:

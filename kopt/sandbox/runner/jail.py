@@ -80,6 +80,9 @@ def limit(limits: Mapping[str, Any]) -> None:
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_MEMLOCK: 1 << 20,
     }
+    if limits["shadow"]:
+        del ceilings[resource.RLIMIT_AS]
+        system.fix_addresses()
     if limits.get("cpu_seconds"):
         ceilings[resource.RLIMIT_CPU] = limits["cpu_seconds"]
     for kind, ceiling in ceilings.items():

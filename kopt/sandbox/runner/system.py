@@ -13,6 +13,7 @@ CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x20000, 0x08000000, 0x
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 4096, 8192, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 22, 23, 24
+ADDR_NO_RANDOMIZE = 0x0040000
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
 
 
@@ -56,6 +57,11 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
 def prctl(option: int, argument: int = 0, second: int = 0) -> int:
     """Operate on this process, as the system call does."""
     return _check(_libc.prctl(option, argument, second, 0, 0), f"prctl {option}")
+
+
+def fix_addresses() -> None:
+    """Have this process, and what it becomes, laid out without randomness from the next exec on."""
+    _check(_libc.personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE)), "personality")
 
 
 class _CapHeader(ctypes.Structure):
