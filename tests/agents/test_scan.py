@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from kopt.agents.offline.graph import Unsupported
+from kopt.agents.offline.reading import parse
 from kopt.agents.offline.scan import recognise
-from tests.agents.against_truth import check
+from tests.agents.against_truth import Called, check
 
 CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "inner": (lambda x: torch.cumsum(x, 1), (37, 61)),
@@ -31,6 +32,17 @@ def test_matches_torch(name: str, graph_of: Any, compiled: Any, call: Any) -> No
     x[1, 5], x[1, 9] = float("inf"), float("-inf")
     x[2, 1] = float("nan")
     check(recognise, function, (x,), (graph_of, compiled, call))
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_sizes_that_vary(dim: int, trace_json: Any, compiled: Any, call: Any) -> None:
+    model = Called(lambda x: torch.cumsum(x, dim))
+    plan = recognise(parse(*(trace_json(model, torch.randn(a, b)) for a, b in ((37, 61), (5, 130)))))
+    assert plan is not None
+    entry = compiled(next(iter(plan.candidates())))
+    for shape in ((3, 37), (64, 9)):
+        (wanted,), (got,) = call(entry, model, (torch.randn(shape),))
+        torch.testing.assert_close(got, wanted)
 
 
 def test_masked(graph_of: Any, compiled: Any, call: Any) -> None:

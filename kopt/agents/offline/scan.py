@@ -268,7 +268,7 @@ static inline vec advance(double* running, vec x) {
 """
 
 _INNER = """
-constexpr int64_t ROWS = @OUTER@, LENGTH = @LENGTH@, rest = LENGTH % W;
+const int64_t ROWS = @OUTER@, LENGTH = @LENGTH@, rest = LENGTH % W;
 #pragma omp parallel for schedule(static)
 for (int64_t row = 0; row < ROWS; ++row) {
 @HOISTED@
@@ -279,7 +279,7 @@ if (STREAM) streams_done();
 """
 
 _OUTER = """
-constexpr int64_t OUTER = @OUTER@, LENGTH = @LENGTH@, INNER = @INNER@, TILES = (INNER + TILE - 1) / TILE;
+const int64_t OUTER = @OUTER@, LENGTH = @LENGTH@, INNER = @INNER@, TILES = (INNER + TILE - 1) / TILE;
 #pragma omp parallel for collapse(2) schedule(static)
 for (int64_t outer = 0; outer < OUTER; ++outer) {
   for (int64_t tile = 0; tile < TILES; ++tile) {
