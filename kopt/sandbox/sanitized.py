@@ -16,7 +16,7 @@ from typing import Any
 from kopt.sandbox import processes
 from kopt.sandbox.errors import RunnerCrashed, RunnerError, RunnerTimedOut
 from kopt.sandbox.limits import Limits, Role
-from kopt.sandbox.session import Sandbox
+from kopt.sandbox.session import Sandbox, machine_memory
 
 _LOOK = 0.02
 _TEXT = 1 << 18
@@ -53,7 +53,10 @@ def run(
         fill: the byte that fresh heap memory is filled with (AddressSanitizer only).
     """
     limits = Limits(
-        memory_bytes=sandbox.settings.memory_bytes, shared_bytes=shared_bytes, output_bytes=_TEXT, shadow=True
+        memory_bytes=min(sandbox.settings.memory_bytes, int(0.7 * machine_memory())),
+        shared_bytes=shared_bytes,
+        output_bytes=_TEXT,
+        shadow=True,
     )
     fd = os.memfd_create("program", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:

@@ -190,7 +190,7 @@ class Sandbox:
         limits = replace(
             limits,
             processes=max(limits.processes, 2 * self.threads + 64),
-            memory_bytes=min(limits.memory_bytes, int(0.7 * _machine_memory())),
+            memory_bytes=min(limits.memory_bytes, int(0.7 * machine_memory())),
         )
         message: dict[str, Any] = {"id": identity, "role": role.value, "limits": asdict(limits)}
         scratch = self.backend.make_scratch()
@@ -274,6 +274,6 @@ class Sandbox:
         self.backend.close()
 
 
-def _machine_memory() -> int:
+def machine_memory() -> int:
     """Bytes of memory this machine has."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

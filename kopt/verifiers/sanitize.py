@@ -8,6 +8,7 @@ refused for something a sanitizer does not understand.
 
 from __future__ import annotations
 
+import signal as signals
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ MOST_CALL_SECONDS = 0.3
 """The longest the reference may take on it: instrumented code is some ten times slower, and often on one core."""
 NAMES = {"address": "address and undefined sanitizers", "thread": "thread sanitizer"}
 """How a record calls them."""
+_FAULTS = {signals.SIGSEGV, signals.SIGBUS, signals.SIGFPE, signals.SIGILL, signals.SIGABRT, signals.SIGTRAP}
 _PARALLEL = (b"GOMP_", b"pthread_create", b"_ZNSt6thread", b"thrd_create")
 
 
@@ -61,7 +63,7 @@ def check(evaluator: Evaluator, candidate: Candidate, artifact: bytes | None) ->
 
 def explained(trial: Trial, failure: Failure) -> Failure:
     """The failure itself or, for a C++ candidate that a signal ended, one that names the line."""
-    if failure.verdict is not Verdict.CRASHED or not failure.detail.get("signal"):
+    if failure.verdict is not Verdict.CRASHED or failure.detail.get("signal") not in _FAULTS:
         return failure
     for bench in (*trial.evaluator.smoke, *trial.evaluator.timed):
         fault = examine(trial.evaluator, bench, trial.candidate, trial.artifact)[1]

@@ -9,30 +9,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
-_FRAME = re.compile(
-    r"^\s+#\d+ (?:0x[0-9a-f]+ in )?(?P<function>.*?) ?(?P<file>[^\s():]+):(?P<line>\d+)(?::\d+)?(?: \(.*\))?$"
-)
+# Numbers are bounded: whoever wrote the text may have wished for one that takes long to read.
+_FRAME = re.compile(r"\s+#\d{1,5} ")
 _MEMORY = re.compile(
-    r"^==\d+==ERROR: AddressSanitizer: (?P<kind>attempting [a-z-]+|[A-Za-z-]+)(?P<rest>.*)$", re.M
-)
-_ADDRESS = re.compile(r"\baddress (0x[0-9a-f]+)|\bon (0x[0-9a-f]+)")
-_ACCESS = re.compile(r"^(READ|WRITE) of size (\d+)", re.M)
-_TENSOR = re.compile(r"^kopt: tensor (\S+) (0x[0-9a-f]+) (\d+)$", re.M)
-_FENCE = re.compile(r"^kopt: fence (\S+) (before|after) (\d+)$", re.M)
-_REGION = re.compile(
-    r"is located (\d+) bytes (to the right of|to the left of|after|before|inside of) (\d+)-byte region"
-)
-_VARIABLE = re.compile(r"'([^'\n]{1,80})' (?:\(line \d+\) )?<==|global variable '([^'\n]{1,80})'")
-_UNDEFINED = re.compile(r"^(?P<file>\S+?):(?P<line>\d+):\d+: runtime error: (?P<what>.{1,300})$", re.M)
-_RACE = re.compile(r"^WARNING: ThreadSanitizer: data race.*$", re.M)
-_RACING = re.compile(
-    r"^  (?:Previous |\[failed)?.*?(?:(?:[Aa]tomic )?(?:[Rr]ead|[Ww]rite)) of size (\d+) at (0x[0-9a-f]+) by",
+    r"^==\d{1,9}==ERROR: AddressSanitizer: (?P<kind>attempting [a-z-]{1,40}|[A-Za-z-]{1,60})(?P<rest>.*)$",
     re.M,
 )
-_LOCATION = re.compile(r"^  Location is (?:stack of|heap block of size \d+|global '([^'\n]{1,80})')", re.M)
+_ADDRESS = re.compile(r"\b(?:address|on) (0x[0-9a-f]{1,16})")
+_ACCESS = re.compile(r"^(READ|WRITE) of size (\d{1,12})", re.M)
+_TENSOR = re.compile(r"^kopt: tensor (\S{1,100}) (0x[0-9a-f]{1,16}) (\d{1,15})$", re.M)
+_FENCE = re.compile(r"^kopt: fence (\S{1,100}) (before|after) (\d{1,15})$", re.M)
+_REGION = re.compile(
+    r"is located (\d{1,15}) bytes (to the right of|to the left of|after|before|inside of) (\d{1,15})-byte region"
+)
+_VARIABLE = re.compile(r"'([^'\n]{1,80})' (?:\(line \d{1,9}\) )?<==|global variable '([^'\n]{1,80})'")
+_UNDEFINED = re.compile(
+    r"^(?P<file>\S{1,300}?):(?P<line>\d{1,9}):\d{1,9}: runtime error: (?P<what>.{1,300})", re.M
+)
+_RACE = re.compile(r"^WARNING: ThreadSanitizer: data race", re.M)
+_RACING = re.compile(
+    r"^  [A-Z].{0,30}?(?:[Rr]ead|[Ww]rite) of size (\d{1,12}) at (0x[0-9a-f]{1,16}) by", re.M
+)
+_LOCATION = re.compile(r"^  Location is global '([^'<\n]{1,200})'", re.M)
+_STOPPED = re.compile(r"^(?:kopt: stopped|FATAL|==\d{1,9}==FATAL): (.{1,200})", re.M)
 
+_RACES, _REPORT = 50, 20_000
 _NEAR = 8192
 _BEYOND = {"to the right of": "after the end of", "after": "after the end of", "inside of": "inside of"}
 _WORDS = {
@@ -80,14 +84,17 @@ def find(text: str, sources: Collection[str]) -> Fault | None:
     """The earliest fault in a program's output that is the candidate's."""
     found = [fault for fault in (_fence(text), *_undefined(text, sources), _memory(text, sources)) if fault]
     found += _races(text, sources)
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+    if not found:
+        return None
+    fault = min(found, key=lambda pair: pair[0])[1]
+    return replace(fault, text="".join(c if c.isprintable() else "?" for c in fault.text))
 
 
 def reached_its_end(text: str) -> str:
     """Why a program without a fault cannot be called clean; empty when it came to its end."""
     if text.rstrip().endswith("kopt: done"):
         return ""
-    stopped = re.search(r"^kopt: stopped: (.{1,200})$", text, re.M)
+    stopped = _STOPPED.search(text)
     if stopped:
         return stopped[1]
     memory = _MEMORY.search(text)
@@ -105,11 +112,14 @@ def _place(stack: str, sources: Collection[str]) -> tuple[str, int] | None:
     for line in stack.splitlines():
         if not line.strip():
             return None
-        frame = _FRAME.match(line)
-        if frame and "sanitizers/" not in frame["file"]:
-            name = _own(frame["file"], sources)
-            if name:
-                return name, int(frame["line"])
+        words = line.split() if _FRAME.match(line) else []
+        if words and words[-1].startswith("("):  # ThreadSanitizer ends a frame with (binary+offset)
+            words.pop()
+        file, _, rest = (words[-1] if words else "").partition(":")
+        number = rest.partition(":")[0]
+        name = _own(file, sources) if number.isdecimal() and len(number) < 9 else ""
+        if name and "/sanitizers/" not in file:
+            return name, int(number)
     return None
 
 
@@ -140,7 +150,7 @@ def _memory(text: str, sources: Collection[str]) -> tuple[int, Fault] | None:
     if kind in _FATAL:
         hint = "look at the pointer or index used there" if kind != "FPE" else "look for a division by zero"
         address = _ADDRESS.search(found["rest"])
-        where = f"{_FATAL[kind]} ({kind}{' at ' + (address[1] or address[2]) if address else ''}), {hint}"
+        where = f"{_FATAL[kind]} ({kind}{f' at {address[1]}' if address else ''}), {hint}"
         return found.start(), Fault("crash", where, file, line, fatal=True)
     if kind in _PLAIN:
         return found.start(), Fault("memory error", _PLAIN[kind], file, line)
@@ -150,7 +160,7 @@ def _memory(text: str, sources: Collection[str]) -> tuple[int, Fault] | None:
     size = int(access[2]) if access else 0
     doing = "write" if access and access[1] == "WRITE" else "read"
     address = _ADDRESS.search(found["rest"])
-    detail = _tensor(text, int(address[1] or address[2], 16), size) if address else ""
+    detail = _tensor(text, int(address[1], 16), size) if address else ""
     region, variable = _REGION.search(after), _VARIABLE.search(after)
     if not detail and region and kind != "use-after-poison":
         side = _BEYOND.get(region[2], "before the start of")
@@ -185,9 +195,9 @@ def _undefined(text: str, sources: Collection[str]) -> Iterator[tuple[int, Fault
 
 
 def _races(text: str, sources: Collection[str]) -> Iterator[tuple[int, Fault]]:
-    for found in _RACE.finditer(text):
-        report = text[found.end() : text.find("\n==================", found.end())]
-        accesses = list(_RACING.finditer(report))[:2]
+    for found in islice(_RACE.finditer(text), _RACES):
+        report = text[found.end() : found.end() + _REPORT].partition("\n==================")[0]
+        accesses = list(islice(_RACING.finditer(report), 2))
         places = [_place(report[access.end() :].partition("\n")[2], sources) for access in accesses]
         if len(places) < 2 or places[0] is None:
             continue  # between libraries that are not instrumented: their locks are not seen either
@@ -213,4 +223,4 @@ def _inside(text: str, address: int) -> str:
 
 def _named(report: str) -> str:
     location = _LOCATION.search(report)
-    return f" ({location[1]})" if location and location[1] else ""
+    return f" ({location[1].rpartition('::')[2]})" if location else ""

@@ -85,6 +85,8 @@ def test_doctor():
     assert done.returncode == (0 if report["can_judge"] else 1)
     assert {"isolation", "compilers", "packages", "gpus", "lacks", "peaks", "machine"} <= set(report)
     assert all(isinstance(cost, str) and cost for cost in report["lacks"].values())
+    missing = {name for name, present in report["sanitizers"].items() if not present}
+    assert len(report["sanitizers"]) == 2 and missing <= set(report["lacks"])
     text = kopt("doctor").stdout
     assert "isolation" in text and "toolchains" in text
 

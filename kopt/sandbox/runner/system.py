@@ -60,8 +60,8 @@ def prctl(option: int, argument: int = 0, second: int = 0) -> int:
 
 
 def fix_addresses() -> None:
-    """Have this process, and what it becomes, laid out without randomness from the next exec on."""
-    _check(_libc.personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE)), "personality")
+    """Have what this process becomes by exec laid out without randomness, where that is permitted."""
+    _libc.personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE))
 
 
 class _CapHeader(ctypes.Structure):
