@@ -28,7 +28,7 @@ PATIENCE = 10
 STEP = 1.01
 CONFIRMED = 3
 """How many candidates may be tried for the confirmation."""
-CONFIRM_SECONDS = 20.0
+CONFIRM_SECONDS = 15.0
 """What a quick trial is thought to take until two have been seen: the first also times baselines."""
 MOST_CONFIRM_SHARE = 0.35
 """Of the budget, where that is less."""

@@ -31,7 +31,7 @@ _UNDEFINED = re.compile(
 )
 _RACE = re.compile(r"^WARNING: ThreadSanitizer: data race", re.M)
 _RACING = re.compile(
-    r"^  [A-Z].{0,30}?(?:[Rr]ead|[Ww]rite) of size (\d{1,12}) at (0x[0-9a-f]{1,16}) by", re.M
+    r"^  (?:Previous )?(?:[Aa]tomic )?(?:[Rr]ead|[Ww]rite) of size (\d{1,12}) at (0x[0-9a-f]{1,16}) by", re.M
 )
 _LOCATION = re.compile(r"^  Location is global '([^'<\n]{1,200})'", re.M)
 _STOPPED = re.compile(r"^(?:kopt: stopped|FATAL|==\d{1,9}==FATAL): (.{1,200})", re.M)
@@ -62,6 +62,7 @@ _FATAL = {
     "BUS": "invalid address",
     "FPE": "arithmetic trap",
     "ILL": "illegal instruction",
+    "ABRT": "abort",
 }
 
 
@@ -160,9 +161,10 @@ def _memory(text: str, sources: Collection[str]) -> tuple[int, Fault] | None:
     size = int(access[2]) if access else 0
     doing = "write" if access and access[1] == "WRITE" else "read"
     address = _ADDRESS.search(found["rest"])
-    detail = _tensor(text, int(address[1], 16), size) if address else ""
+    fenced = kind == "use-after-poison"
+    detail = _tensor(text, int(address[1], 16), size) if address and fenced else ""
     region, variable = _REGION.search(after), _VARIABLE.search(after)
-    if not detail and region and kind != "use-after-poison":
+    if region and not fenced:
         side = _BEYOND.get(region[2], "before the start of")
         block = "a freed block" if "free" in kind else "an allocated block"
         detail = f"{region[1]} bytes {side} {block} of {_bytes(int(region[3]))}"

@@ -23,7 +23,9 @@ OPTIONS = {
     # NaN to begin with: what is read before it was written shows in the outputs.
     "ASAN_OPTIONS": (
         "detect_leaks=0:detect_odr_violation=0:alloc_dealloc_mismatch=0:halt_on_error=1:abort_on_error=0:"
-        "allocator_may_return_null=1:max_malloc_fill_size=1073741824:print_legend=0:strict_memcmp=0:color=never"
+        "allocator_may_return_null=1:max_malloc_fill_size=1073741824:print_legend=0:strict_memcmp=0:"
+        # 2: over the handler that TVM-FFI installs, which knows no lines.
+        "handle_segv=2:handle_sigbus=2:handle_sigfpe=2:handle_sigill=2:handle_abort=2:color=never"
     ),
     "UBSAN_OPTIONS": "print_stacktrace=0:halt_on_error=0:color=never",
     "TSAN_OPTIONS": (
