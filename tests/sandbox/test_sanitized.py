@@ -209,7 +209,7 @@ def run(sandbox: Sandbox, home: Path) -> Callable[..., tuple[SanitizedRun, Fault
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "words"),
+    ("name", "expected", "words"),
     [
         ("write past the end", "out-of-bounds write", "4 bytes, 0 bytes after the end of y (4000 bytes)"),
         ("read before the start", "out-of-bounds read", "8 bytes before the start of x"),
@@ -221,10 +221,10 @@ def run(sandbox: Sandbox, home: Path) -> Callable[..., tuple[SanitizedRun, Fault
         ("null", "crash", "invalid address"),
     ],
 )
-def test_memory_faults_are_found_at_their_line(run, name, kind, words):
+def test_memory_faults_are_found_at_their_line(run, name, expected, words):
     done, fault, _ = run(name)
     assert fault is not None, done
-    assert (fault.kind, fault.file, fault.line) == (kind, "k.cpp", line_of(name)), done.text
+    assert (fault.kind, fault.file, fault.line) == (expected, "k.cpp", line_of(name)), done.text
     assert words in fault.text and "\n" not in str(fault)
     assert fault.fatal == (name == "null")
 
