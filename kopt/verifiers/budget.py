@@ -7,13 +7,15 @@ Let :math:`t` be the truth (the reference in float64), :math:`r` the reference a
 
 The second term is what the rounding of the inputs alone does to the result: no algorithm at this precision
 can be blamed for it, though the reference may hide it by accumulating in float64. (Differences beyond
-:math:`256 u (|t| + \operatorname{rms} t)` are jumps of the function, not errors, and are left out.)
+:math:`\max(256 u, \min(4096 u, 1/8)) (|t| + \operatorname{rms} t)` are jumps of the function, not errors, and are
+left out. Normalising a row that is nearly constant magnifies the rounding of its values by some thousands.)
 
 An element's own :math:`e` may be zero by luck, so errors are pooled with those of truths of like magnitude:
 :math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements whose truth
 lies within a factor two of :math:`t` (the window widens until it holds 256 elements). With unit roundoff
-:math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the inputs per output and
-the multiple :math:`M`, a candidate's output :math:`c` passes when
+:math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the terms per output (inputs, or
+multiplications if those are more and the output is not of a narrow type) and the multiple :math:`M`, a candidate's
+output :math:`c` passes when
 
 .. math::
     f(t) &= u\,|t|\,(1 + \tfrac14\log_2 n) \\
@@ -57,9 +59,13 @@ _LARGEST = float(np.finfo(np.float32).max)
 Floats = npt.NDArray[np.floating]
 
 
-def growth(inputs: int, outputs: int) -> float:
-    """The factor ``1 + log2(n) / 4`` that admits another order of summation; ``n`` is inputs per output."""
-    return 1.0 + math.log2(max(1.0, inputs / max(1, outputs))) / 4.0
+def growth(inputs: int, outputs: int, flops: float = 0.0) -> float:
+    """The factor ``1 + log2(n) / 4`` that admits another order of summation; ``n`` is the terms per output.
+
+    In a matrix product or a convolution each input goes into many sums, so its ``flops`` tell their length.
+    """
+    terms = max(inputs, flops / 2) / max(1, outputs)
+    return 1.0 + math.log2(max(1.0, terms)) / 4.0
 
 
 def exponents(values: Array) -> npt.NDArray[np.int64]:
@@ -85,11 +91,13 @@ def wobble(truth: Floats, moved: Floats, dtype: str) -> npt.NDArray[np.float32]:
 
     rms = math.sqrt(min(_LARGEST, sum(spread(squares, pieces)) / max(1, truth.size)))
     far = np.empty(truth.size, np.float32)
+    roundoff = KINDS[dtype].roundoff
+    jump = max(256 * roundoff, min(4096 * roundoff, 1 / 8))
 
     def part(start: int, stop: int) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             away = np.abs(moved[start:stop] - truth[start:stop])
-            near = away <= 256 * KINDS[dtype].roundoff * (np.abs(truth[start:stop]) + rms)
+            near = away <= jump * (np.abs(truth[start:stop]) + rms)
         far[start:stop] = np.where(near & np.isfinite(away), away, 0.0)
 
     list(spread(part, pieces))

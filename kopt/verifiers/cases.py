@@ -317,7 +317,9 @@ class _Builder:
 
     def _growth(self, output: TensorSpec) -> float:
         inputs = sum(math.prod(t.shape) for t in (*self.spec.tensors, *self.spec.state))
-        return growth(inputs, math.prod(output.shape))
+        # Narrow types are summed in wider ones, where another order does not show.
+        flops = self.spec.flops if itemsize(output.dtype) > 2 else 0.0
+        return growth(inputs, math.prod(output.shape), flops)
 
     def _case(self, raw: _Raw, models: Sequence[Models]) -> Case:
         expected = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -255,6 +256,51 @@ def test_moving_the_inputs_counts_as_error_but_jumps_do_not() -> None:
     swing = wobble(truth, moved, "float32")
     assert swing[3] == 0
     assert swing[4] == pytest.approx(1e-6, rel=1e-3)
+
+
+def constant_row_norm(x: torch.Tensor, sums: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    centred = x - sums(x) / x.shape[1]
+    return centred * (sums(centred * centred) / x.shape[1] + 1e-5).rsqrt()
+
+
+def test_what_an_ill_conditioned_reference_magnifies_is_no_jump() -> None:
+    """The eager layer norm of a constant row is exact by luck; other honest ones, torch.compile's too, are not."""
+    torch.manual_seed(0)
+    x = (1 + 2 * torch.rand(64, 1)).expand(64, 512).contiguous()
+    near = x.clone()
+    nudge(near.numpy().view(np.uint8).reshape(-1), "float32")
+
+    def exact(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.layer_norm(x, x.shape[-1:]) + 1
+
+    wanted = expected(exact(x.double()), exact(x), exact(near.double()))
+    other = constant_row_norm(x, lambda x: lanes(x)[:, None]) + 1
+    narrow = constant_row_norm(x, lambda x: lanes(x)[:, None].bfloat16().float()) + 1
+    assert float((other - 1).abs().max()) > 0
+    assert wanted.check(raw(other)).passed
+    assert not wanted.check(raw(narrow)).passed
+
+
+def test_long_sums_of_a_convolution_may_be_taken_in_any_order() -> None:
+    """Inputs per output say nothing of a convolution's sums: each input goes into many."""
+    torch.manual_seed(0)
+    x, w, b = torch.randn(4, 8, 32, 32) * 1e-4, torch.randn(16, 8, 3, 3) / 8, torch.randn(16) / 8
+    truth = torch.conv2d(x.double(), w.double(), b.double(), padding=1)
+    parts = torch.nn.functional.unfold(x, 3, padding=1)  # n, 72, places
+    bias_first = b[None, :, None].expand(4, 16, 1024)
+    for k in range(72):
+        bias_first = bias_first + parts[:, None, k] * w.flatten(1)[None, :, k, None]
+    stored = raw(torch.conv2d(x, w, b, padding=1))
+    inputs = x.numel() + w.numel() + b.numel()
+    found = {}
+    for name, flops in (("without", 0.0), ("with", 2.0 * 72 * truth.numel())):
+        model = ErrorModel("float32", TolerancePolicy(), growth(inputs, truth.numel(), flops))
+        model.add(truth.numpy().ravel(), stored)
+        wanted = Expected.of(model, "float32", truth.numpy().ravel(), stored)
+        found[name] = wanted.check(raw(bias_first))
+        assert not wanted.check(raw(torch.conv2d(x, w.bfloat16().float(), b, padding=1))).passed
+    assert not found["without"].passed
+    assert found["with"].passed, found["with"]
 
 
 def test_nudge_moves_by_one_unit_and_keeps_zeros_and_infinities() -> None:
