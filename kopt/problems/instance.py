@@ -222,8 +222,14 @@ class Instance:
 
 def _tensor_spec(name: str, tensor: torch.Tensor) -> TensorSpec:
     shape = tuple(tensor.shape)
-    strides = tuple(tensor.stride()) if _dense(tensor) else _contiguous(shape)
-    return TensorSpec(name=name, shape=shape, dtype=str(tensor.dtype).removeprefix("torch."), strides=strides)
+    own, dense = tuple(tensor.stride()), _dense(tensor)
+    return TensorSpec(
+        name=name,
+        shape=shape,
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        strides=own if dense else _contiguous(shape),
+        view_strides=None if dense else own,
+    )
 
 
 def _dense(tensor: torch.Tensor) -> bool:

@@ -16,7 +16,9 @@ class TensorSpec:
     """One tensor argument, state tensor (parameter or buffer) or output.
 
     ``dtype`` is torch's name without the prefix (``float32``). ``strides`` are in elements and always given:
-    the reference's layout is part of what a candidate must reproduce.
+    the reference's layout is part of what a candidate must reproduce. ``view_strides`` are the reference's own where
+    those leave gaps or overlap (a slice, an expanded tensor) and ``strides`` are contiguous instead: a candidate may
+    return either.
     """
 
     name: str
@@ -24,6 +26,7 @@ class TensorSpec:
     dtype: str
     strides: tuple[int, ...]
     kind: Literal["tensor"] = "tensor"
+    view_strides: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,26 @@ def test_scalars_come_from_the_spec(bench):
     np.testing.assert_array_equal(bench.y, 5 * bench.x)
 
 
+def test_a_view_may_be_returned_as_the_reference_returns_it(bench):
+    y = {
+        "kind": "tensor",
+        "name": "y",
+        "shape": [1024],
+        "dtype": "float32",
+        "strides": [1],
+        "view_strides": [2],
+    }
+    body = "def run(x):\n    return x.repeat_interleave({0})[::{0}]\n"
+    for step in (1, 2):  # as the ring has it, as the reference has it
+        bench.y[:] = np.nan
+        bench.load(body.format(step), spec={"outputs": [y]}).round(0, 2)
+        np.testing.assert_array_equal(bench.y, bench.x)
+    with pytest.raises(RunnerRaised, match="strides"):
+        bench.load(body.format(3), spec={"outputs": [y]}).round(0, 2)
+    with pytest.raises(RunnerRaised, match="strides"):
+        bench.load(body.format(2)).round(0, 2)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

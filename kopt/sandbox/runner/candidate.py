@@ -26,15 +26,17 @@ def flatten(result: Any) -> list[Any]:
     return [result]
 
 
-def same_strides(tensor: torch.Tensor, expected: torch.Tensor) -> bool:
+def same_strides(tensor: torch.Tensor, strides: Sequence[int]) -> bool:
     """Whether layouts agree where they matter: dimensions of size one may have any stride."""
-    if tensor.stride() == expected.stride() or not tensor.numel():
+    if tensor.stride() == strides or not tensor.numel():
         return True
-    pairs = zip(tensor.shape, tensor.stride(), expected.stride(), strict=True)
+    pairs = zip(tensor.shape, tensor.stride(), strides, strict=True)
     return all(size == 1 or mine == theirs for size, mine, theirs in pairs)
 
 
-def bad_output(number: int, result: Any, expected: torch.Tensor) -> str | None:
+def bad_output(
+    number: int, result: Any, expected: torch.Tensor, view_strides: Sequence[int] | None
+) -> str | None:
     """What is wrong with one output, or None."""
     if not isinstance(result, torch.Tensor):
         return f"output {number} is a {type(result).__name__}, not a tensor"
@@ -44,13 +46,20 @@ def bad_output(number: int, result: Any, expected: torch.Tensor) -> str | None:
         return f"output {number} has dtype {result.dtype}, expected {expected.dtype}"
     if result.layout is not torch.strided or result.device.type != "cpu":
         return f"output {number} is {result.layout} on {result.device}, expected a dense tensor on cpu"
-    if not same_strides(result, expected):
+    if not same_strides(result, expected.stride()) and not (
+        view_strides and same_strides(result, view_strides)
+    ):
         return f"output {number} has strides {result.stride()}, expected {expected.stride()}"
     return None
 
 
-def put(result: Any, outputs: Sequence[torch.Tensor]) -> None:
+def put(
+    result: Any, outputs: Sequence[torch.Tensor], view_strides: Sequence[Sequence[int] | None] = ()
+) -> None:
     """Check what a call returned and copy it into the ring.
+
+    ``view_strides`` has an entry for each output: the reference's own strides where it returns a view that the ring
+    lays out contiguously.
 
     Raises:
         BadRequest: of kind ``bad_output`` when it is not what the reference returns.
@@ -59,7 +68,7 @@ def put(result: Any, outputs: Sequence[torch.Tensor]) -> None:
     if len(results) != len(outputs):
         raise BadRequest(f"returned {len(results)} outputs, expected {len(outputs)}", kind="bad_output")
     for number, (mine, expected) in enumerate(zip(results, outputs, strict=True)):
-        wrong = bad_output(number, mine, expected)
+        wrong = bad_output(number, mine, expected, view_strides[number] if view_strides else None)
         if wrong:
             raise BadRequest(wrong, kind="bad_output")
         expected.copy_(mine)
@@ -112,6 +121,7 @@ class CandidateProgram:
         language, entry = body["language"], body["entry"]
         spec = body.get("spec") or {}
         self.arguments = spec.get("arguments", [])
+        self.view_strides = [item.get("view_strides") for item in spec.get("outputs", [])]
         self.state_names = [item["name"] for item in spec.get("state", [])]
         self.style = body["style"]
         self.own_threads = any(_OWN_THREADS.search(text) for text in body["sources"].values())
@@ -237,7 +247,7 @@ class CandidateProgram:
                 function(*arguments)
         elif self.copying:
             for function, arguments, outputs in calls:
-                put(function(*arguments), outputs)
+                put(function(*arguments), outputs, self.view_strides)
         else:
             self.kept, self.old = [], self.kept
             keep = self.kept.append
