@@ -38,6 +38,14 @@ class SandboxKind(enum.StrEnum):
     NONE = "none"
 
 
+class PolicyKind(enum.StrEnum):
+    """What a candidate may leave to libraries."""
+
+    STRICT = "strict"
+    ALLOW_LIBRARY = "allow-library"
+    FREE = "free"
+
+
 ProblemArgument = Annotated[
     str, typer.Argument(metavar="PROBLEM", help="A problem file, or the name of a shipped one.")
 ]
@@ -50,6 +58,13 @@ SandboxOption = Annotated[
     SandboxKind,
     typer.Option(
         "--sandbox", help="How untrusted code is isolated; `none` runs it as you, and the record says so."
+    ),
+]
+PolicyOption = Annotated[
+    PolicyKind,
+    typer.Option(
+        "--policy",
+        help="Library operators in a candidate: `strict` refuses, `allow-library` names them, `free` looks away.",
     ),
 ]
 SecondsOption = Annotated[

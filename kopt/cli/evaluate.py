@@ -9,6 +9,8 @@ import typer
 
 from kopt.cli.common import (
     JsonOption,
+    PolicyKind,
+    PolicyOption,
     ProblemArgument,
     SandboxKind,
     SandboxOption,
@@ -38,6 +40,7 @@ def evaluate(
             help="Also run C++ under Address-, UndefinedBehavior- and ThreadSanitizer, as before admission.",
         ),
     ] = False,
+    policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
     as_json: JsonOption = False,
 ) -> None:
     """Judge one candidate: build it, verify it on hidden inputs, time it against eager and torch.compile."""
@@ -47,6 +50,7 @@ def evaluate(
         "overrides": parse_sets(sets),
         "sandbox": sandbox.value,
         "sanitize": sanitize,
+        "policy": policy.value,
     }
     progress = console(stderr=True)
     if progress.is_terminal:

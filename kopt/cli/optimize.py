@@ -10,6 +10,8 @@ import typer
 from kopt.cli.common import (
     EvaluationsOption,
     JsonOption,
+    PolicyKind,
+    PolicyOption,
     ProblemArgument,
     SandboxKind,
     SandboxOption,
@@ -47,6 +49,7 @@ def optimize(
         StrategyName, typer.Option("--strategy", help="How to search; `offline` needs no key and no network.")
     ] = StrategyName.OFFLINE,
     sandbox: SandboxOption = SandboxKind.AUTO,
+    policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
     as_json: JsonOption = False,
 ) -> None:
     """Search for a faster kernel, verify it and admit it to the library.
@@ -66,6 +69,7 @@ def optimize(
             strategy=strategy.value,
             allow_weak=allow_weak,
             sandbox=sandbox.value,
+            policy=policy.value,
             observer=observer,
         )
     if as_json:

@@ -12,7 +12,7 @@ from kopt.rl.weakness import lint_report
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.verifiers.evaluator import Evaluator
-from kopt.words import Candidate, Evaluation, Problem
+from kopt.words import Candidate, Evaluation, Policy, Problem
 
 if TYPE_CHECKING:
     from kopt.rl.loop import Observer
@@ -25,6 +25,7 @@ def evaluate(
     overrides: Mapping[str, str] | None = None,
     sandbox: str = "auto",
     sanitize: bool = False,
+    policy: Policy | str = Policy.ALLOW_LIBRARY,
     settings: Settings | None = None,
     observer: Observer | None = None,
 ) -> Evaluation:
@@ -36,6 +37,7 @@ def evaluate(
         overrides: module constants of the problem to replace, as source text.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
         sanitize: run C++ that is right under sanitizers as well.
+        policy: what the candidate may leave to libraries: ``strict``, ``allow-library`` or ``free``.
         settings: where to keep caches; the process's when not given.
         observer: gets (kind, payload) as stages pass.
 
@@ -48,7 +50,7 @@ def evaluate(
         candidate = read_candidate(candidate)
     problem = open_problem(problem, overrides)
     with Evaluator(
-        problem, sandbox=sandbox, settings=settings, observer=observer, expecting=candidate
+        problem, sandbox=sandbox, settings=settings, observer=observer, expecting=candidate, policy=policy
     ) as evaluator:
         return evaluator.evaluate(candidate, sanitize=sanitize, explain=True)
 

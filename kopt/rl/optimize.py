@@ -27,7 +27,7 @@ from kopt.rl.weakness import refuse_weak
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.store import Lease, LeaseLost, RunStatus, Store
-from kopt.words import Candidate, Evaluation, Problem
+from kopt.words import Candidate, Evaluation, Policy, Problem
 
 if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
@@ -53,6 +53,7 @@ def optimize(
     strategy: str = "offline",
     allow_weak: bool = False,
     sandbox: str = "auto",
+    policy: Policy | str = Policy.ALLOW_LIBRARY,
     settings: Settings | None = None,
     observer: Observer | None = None,
 ) -> RunResult:
@@ -67,6 +68,7 @@ def optimize(
         strategy: how to search; one of :data:`kopt.rl.strategies.STRATEGIES`.
         allow_weak: work on a problem that trivial answers pass.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
+        policy: what candidates may leave to libraries: ``strict``, ``allow-library`` or ``free``.
         settings: where to keep things; the process's when not given.
         observer: gets (kind, payload) as things happen.
 
@@ -84,13 +86,13 @@ def optimize(
     kernel = choose_name(name, problem, settings.library)
     with Store(settings.database_url) as store:
         tell = _Relay(observer)
-        with _open_evaluator(problem, sandbox, settings, tell) as evaluator:
+        with _open_evaluator(problem, sandbox, settings, tell, policy) as evaluator:
             weak = refuse_weak(problem, evaluator, store, allow_weak=allow_weak, observer=tell)
             run = store.create_run(
                 problem,
                 strategy=strategy,
                 budget=budget,
-                options={"name": kernel, "allow_weak": allow_weak, "sandbox": sandbox},
+                options={"name": kernel, "allow_weak": allow_weak, "sandbox": sandbox, "policy": str(policy)},
             )
             session = _Session(store, run, problem, evaluator, ledger, settings, tell)
             return session.work(strategy, kernel, notes=weak)
@@ -133,7 +135,9 @@ def resume(
         problem = store.problem(record.problem_digest)
         store.lease(record.id).close()  # is anyone at it? Better asked before a sandbox is started
         ledger = Ledger(budget, spent=record.spent)
-        with _open_evaluator(problem, str(record.options["sandbox"]), settings, tell) as evaluator:
+        policy = str(record.options.get("policy", Policy.ALLOW_LIBRARY))
+        sandbox = str(record.options["sandbox"])
+        with _open_evaluator(problem, sandbox, settings, tell, policy) as evaluator:
             session = _Session(store, record.id, problem, evaluator, ledger, settings, tell)
             return session.work(record.strategy, str(record.options["name"]), budget=budget if more else None)
 
@@ -167,12 +171,14 @@ class _Relay:
 
 @contextlib.contextmanager
 def _open_evaluator(
-    problem: Problem, sandbox: str, settings: Settings, observer: Observer
+    problem: Problem, sandbox: str, settings: Settings, observer: Observer, policy: Policy | str
 ) -> Iterator[Evaluator]:
     from kopt.verifiers.evaluator import Evaluator
 
     observer("opening", {"problem": problem.name, "digest": problem.digest})
-    with Evaluator(problem, sandbox=sandbox, settings=settings, observer=observer) as evaluator:
+    with Evaluator(
+        problem, sandbox=sandbox, settings=settings, observer=observer, policy=policy
+    ) as evaluator:
         yield evaluator
 
 

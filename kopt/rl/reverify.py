@@ -9,7 +9,7 @@ from kopt.rl.strategy import is_win
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.verifiers.evaluator import Evaluator
-from kopt.words import Candidate, Evaluation, Problem, from_json
+from kopt.words import Candidate, Evaluation, Policy, Problem, from_json
 
 
 def reverify(
@@ -41,7 +41,8 @@ def reverify(
         raise UsageError(
             f"the certificate of {name} is incomplete ({error}); optimise the problem again"
         ) from None
-    with Evaluator(problem, sandbox=sandbox, settings=settings) as evaluator:
+    policy = old.get("evaluation", {}).get("policy", Policy.ALLOW_LIBRARY)  # the one it was admitted under
+    with Evaluator(problem, sandbox=sandbox, settings=settings, policy=policy) as evaluator:
         evaluation = evaluator.evaluate(candidate, sanitize=True)
         renewed = is_win(evaluation)
         if renewed:

@@ -48,6 +48,10 @@ def failure_of(error: RunnerError, doing: str) -> Failure:
         where = f" at {error.file}:{error.line}" if error.file and error.line else ""
         if error.kind == "bad_output":
             return Failure(Verdict.WRONG, f"{line}: return what the reference returns", trace=error.trace)
+        if error.kind == "policy":
+            return Failure(
+                Verdict.REJECTED, f"{line}{where}: policy strict wants a kernel that does the work"
+            )
         if error.kind == "import":
             return Failure(Verdict.REJECTED, f"{line}{where}: mend the entry point", trace=error.trace)
         reason = f"raises {error.type or 'an error'}: {line}{where} ({doing})"
@@ -58,10 +62,20 @@ def failure_of(error: RunnerError, doing: str) -> Failure:
 
 
 class Contestant:
-    """One candidate, loaded and attached to a ring of ``bench``; a context manager."""
+    """One candidate, loaded and attached to a ring of ``bench``; a context manager.
+
+    ``withheld`` takes the library's operators from its process once it is constructed: True those that copy
+    as well, False all others, None leaves them.
+    """
 
     def __init__(
-        self, sandbox: Sandbox, bench: Workbench, candidate: Candidate, artifact: bytes | None, seconds: float
+        self,
+        sandbox: Sandbox,
+        bench: Workbench,
+        candidate: Candidate,
+        artifact: bytes | None,
+        seconds: float,
+        withheld: bool | None = None,
     ) -> None:
         self.bench, self.candidate = bench, candidate
         self.layout = bench.layout
@@ -75,6 +89,8 @@ class Contestant:
             raise
         try:
             self._load(artifact)
+            if withheld is not None:
+                self.withhold(withheld)
             self.freeze()
         except BaseException:
             self.close()
@@ -131,6 +147,26 @@ class Contestant:
         self.runner.thaw()
         self._ask("use", {"mode": mode}, [], "between rounds")
         self.freeze()
+
+    def withhold(self, copies: bool) -> None:
+        """Take the library's operators from its process, those that only copy too when ``copies``."""
+        self.runner.thaw()
+        self._ask("withhold", {"copies": copies}, [], "while the library was withheld")
+        self.freeze()
+
+    def trace(self, slot: int) -> dict[str, Any]:
+        """Have it called on one slot and hear which library operators it went through: its word."""
+        self.runner.thaw()
+        told = self._ask("trace", {"slot": slot}, [], "while it was traced")
+        self.freeze()
+        return told
+
+    def refused(self) -> tuple[str, ...]:
+        """What it called although it was withheld: its word, in a bounded form."""
+        self.runner.thaw()
+        names = self._ask("refused", {}, [], "after it was traced").get("names")
+        self.freeze()
+        return tuple(str(name)[:128] for name in names[:64]) if isinstance(names, list) else ()
 
     def allowed(self, count: int) -> float:
         """Seconds a round of ``count`` calls may take: far beyond the reference's, more on the first."""

@@ -17,6 +17,7 @@ from kopt.errors import KoptError
 from kopt.sandbox import IsolationReport, open_sandbox
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
+from kopt.verifiers import policy as policies
 from kopt.verifiers import roofline as rooflines
 from kopt.verifiers import static, statistics
 from kopt.verifiers.baselines import Baselines
@@ -27,7 +28,17 @@ from kopt.verifiers.roofline import Peaks
 from kopt.verifiers.sampling import Effort, Measured, sample
 from kopt.verifiers.trial import Trial
 from kopt.verifiers.workbench import Workbench
-from kopt.words import Candidate, Evaluation, Language, Problem, Roofline, Speedup, Workload, WorkloadSpec
+from kopt.words import (
+    Candidate,
+    Evaluation,
+    Language,
+    Policy,
+    Problem,
+    Roofline,
+    Speedup,
+    Workload,
+    WorkloadSpec,
+)
 
 _SMALL = 16 << 20
 
@@ -35,8 +46,8 @@ _SMALL = 16 << 20
 class Evaluator:
     """Judges candidates for one problem. A context manager.
 
-    ``expecting`` names the candidate that will come first, with full effort: it is built, and the reference
-    compiled, while the problem is opened.
+    ``policy`` says what candidates may leave to libraries (docs/policies.md). ``expecting`` names the candidate
+    that will come first, with full effort: it is built, and the reference compiled, while the problem is opened.
 
     Raises on construction:
         ProblemError: the problem cannot be judged.
@@ -51,8 +62,10 @@ class Evaluator:
         settings: Settings | None = None,
         observer: Callable[[str, dict[str, Any]], None] | None = None,
         expecting: Candidate | None = None,
+        policy: Policy | str = Policy.ALLOW_LIBRARY,
     ) -> None:
         self.problem = problem
+        self.policy = Policy(policy)
         self.settings = settings or default_settings()
         self.observer = observer
         self.sandbox = open_sandbox(sandbox, settings=self.settings)
@@ -60,6 +73,7 @@ class Evaluator:
         self._untimed: list[Workbench] | None = None
         self._smoke: list[Workbench] | None = None
         self._peaks: Peaks | None = None
+        self._work: policies.Work | None = None
         self._ahead = ThreadPoolExecutor(2, thread_name_prefix="kopt-ahead")
         compiler = None
         if expecting is not None:
@@ -179,9 +193,32 @@ class Evaluator:
             ):
                 bench.start_compiling()
 
-    def contestant(self, bench: Workbench, candidate: Candidate, artifact: bytes | None) -> Contestant:
-        """Load a candidate in a fresh process on a workbench."""
-        return Contestant(self.sandbox, bench, candidate, artifact, self.settings.call_seconds)
+    @property
+    def work(self) -> policies.Work:
+        """What the reference's operators move and compute on the first timed workload, traced once."""
+        if self._work is None:
+            self._work = policies.work_of(self.timed[0].eager)
+        return self._work
+
+    def contestant(
+        self,
+        bench: Workbench,
+        candidate: Candidate,
+        artifact: bytes | None,
+        *,
+        withheld: bool = True,
+    ) -> Contestant:
+        """Load a candidate in a fresh process on a workbench; ``strict`` withholds the library from it."""
+        native = candidate.language not in (Language.TORCH, Language.TRITON)
+        strict = withheld and self.policy is Policy.STRICT and not native
+        return Contestant(
+            self.sandbox,
+            bench,
+            candidate,
+            artifact,
+            self.settings.call_seconds,
+            self.work.moves_only if strict else None,
+        )
 
     def evaluate(
         self,

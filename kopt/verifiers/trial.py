@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
 from kopt.sandbox.builder import uses_extensions
+from kopt.verifiers import policy as policies
 from kopt.verifiers import sanitize, static, statistics
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.contestant import Contestant, Failure
@@ -18,8 +19,10 @@ from kopt.verifiers.verify import Verified, run_cases, verify
 from kopt.verifiers.workbench import Workbench
 from kopt.words import (
     Candidate,
+    Delegation,
     Evaluation,
     Language,
+    Policy,
     Roofline,
     Speedup,
     StageName,
@@ -57,6 +60,7 @@ class Trial:
         self.notes: list[str] = []
         self.build: dict[str, Any] = {}
         self.artifact: bytes | None = None
+        self.delegation: Delegation | None = None
         self.verified = Verified()
         self.checked = 0
         self.speedup: dict[str, Speedup | None] = {"eager": None, "compile": None}
@@ -100,6 +104,8 @@ class Trial:
         if self.candidate.language is Language.TRITON:
             self._interpret(keep)
             return
+        if self.candidate.language is Language.TORCH:
+            self._trace(self.evaluator.timed[0])
         timed = self.evaluator.timed
         contestants = {}
         with self._stage(StageName.SMOKE) as detail:
@@ -178,11 +184,39 @@ class Trial:
         if not built.ok:
             first = (built.first_error or "the build failed").strip()
             raise Failure(Verdict.BUILD_FAILED, f"{first[:500]}", log=built.log)
+        if self.evaluator.policy is not Policy.FREE:
+            self.delegation = policies.native(built.artifact, candidate.language)
+            if candidate.language is not Language.TORCH:  # those are traced first: operators say more
+                if self.delegation.names:
+                    self.notes.append(f"leaves work to libraries: {policies.told(self.delegation)}")
+                policies.refuse(self.evaluator.policy, self.delegation, candidate)
+
+    def _trace(self, bench: Workbench) -> None:
+        """See which library operators a Python candidate calls, in a runner of its own."""
+        evaluator = self.evaluator
+        if evaluator.policy is Policy.FREE:
+            return
+        with self._stage(StageName.POLICY) as detail, ExitStack() as brief:
+            with _clocked(detail, "prepare cases"):
+                assert bench.cases
+            with _clocked(detail, "load"):
+                contestant = brief.enter_context(
+                    evaluator.contestant(bench, self.candidate, self.artifact, withheld=False)
+                )
+            with _clocked(detail, "run"):
+                built = self.delegation or Delegation()
+                self.delegation = policies.traced(contestant, built, evaluator.work)
+            if self.delegation.names:
+                self.notes.append(f"leaves work to libraries: {policies.told(self.delegation)}")
+                detail["delegated"] = policies.told(self.delegation)
+            policies.refuse(evaluator.policy, self.delegation, self.candidate)
 
     def _interpret(self, keep: ExitStack) -> None:
         """Triton without a GPU: compiled ahead of time, run by its interpreter on the smallest workload."""
         bench = (*self.evaluator.smoke, *self.evaluator.timed)[0]
         elements = sum(p.nbytes // 4 for p in bench.layout.places)
+        if elements <= _INTERPRETABLE:
+            self._trace(bench)
         with self._stage(StageName.SMOKE) as detail:
             if elements > _INTERPRETABLE:
                 raise Failure(
@@ -302,6 +336,8 @@ class Trial:
             roofline=self.roofline if keep else None,
             build=self.build,
             notes=tuple(self.notes),
+            policy=evaluator.policy,
+            delegation=self.delegation,
             seconds=time.monotonic() - self.began,
         )
 

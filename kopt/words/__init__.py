@@ -14,14 +14,18 @@ from kopt.words.evaluation import (
     Timing,
     Verdict,
 )
+from kopt.words.policy import Delegation, OperatorUse, Policy
 from kopt.words.problem import Problem, ScalarSpec, TensorSpec, TolerancePolicy, Workload, WorkloadSpec
 from kopt.words.serial import digest_of, from_json, to_json
 
 __all__ = [
     "Candidate",
+    "Delegation",
     "Evaluation",
     "Language",
     "Mismatch",
+    "OperatorUse",
+    "Policy",
     "Problem",
     "Roofline",
     "ScalarSpec",

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kopt.words.policy import Delegation, Policy
+
 
 class Verdict(enum.StrEnum):
     """What the judge decided."""
@@ -25,6 +27,7 @@ class StageName(enum.StrEnum):
 
     STATIC = "static"
     BUILD = "build"
+    POLICY = "policy"
     SMOKE = "smoke"
     VERIFY = "verify"
     MEASURE = "measure"
@@ -108,6 +111,8 @@ class Evaluation:
     roofline: Roofline | None = None
     build: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    policy: Policy = Policy.ALLOW_LIBRARY
+    delegation: Delegation | None = None
     seconds: float = 0.0
 
     @property

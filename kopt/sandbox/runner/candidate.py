@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from . import operators
 from .loop import BadRequest
 from .ring import Ring
 from .sources import load_symbol, split_entry, write_sources
@@ -106,6 +107,9 @@ class CandidateProgram:
             "attach": self.attach,
             "state": self.take_state,
             "use": self.use,
+            "trace": self.trace,
+            "withhold": self.withhold,
+            "refused": lambda body, fds: {"names": operators.refused()},
             "ping": self.ping,
         }.get(op)
         if operation is None:
@@ -194,6 +198,15 @@ class CandidateProgram:
         """Choose how returned outputs are treated: ``copy`` (what is judged) or ``no_copy`` (advice only)."""
         self.copying = body.get("mode", "copy") != "no_copy"
         return {}
+
+    def trace(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Call the candidate on one slot and list the library operators that it goes through."""
+        function, arguments, _ = self.calls[body["slot"]]
+        return operators.traced(function, arguments)
+
+    def withhold(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Take the library's operators from this process; what the candidate calls must be its own."""
+        return {"withheld": operators.withhold(copies=body["copies"])}
 
     def _wants_state(self, given: int) -> bool:
         if not self.state or isinstance(self.entry, torch.nn.Module):

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from . import operators
 from .candidate import flatten
 from .loop import BadRequest
 from .ring import Ring
@@ -53,6 +54,7 @@ class ReferenceProgram:
             "use": self.use,
             "import_compiler": self.import_compiler,
             "flush": self.flush,
+            "trace": self.trace,
             "call_precision": self.call_precision,
             "invoke": self.invoke,
             "ping": lambda body, fds: {},
@@ -146,6 +148,13 @@ class ReferenceProgram:
             for target, value in zip(self.truth_ring.outputs[slot], results, strict=True):
                 target.copy_(value)
         return {}
+
+    def trace(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Call the reference on one slot and list the operators that it consists of."""
+        with operators.Trace() as seen:
+            self._chosen().run(self._arguments(body["slot"]))
+        report: dict[str, Any] = seen.report()
+        return report
 
     def call_precision(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Compute slots in a lower precision, for the lint."""

@@ -53,6 +53,7 @@ def judge(evaluator: Evaluator, attack: Attack, canaries: Canaries) -> Outcome:
     began = time.monotonic()
     candidate = _armed(attack.candidate, canaries)
     outcome: tuple[Evaluation, bool, str] | None = None
+    evaluator.policy = attack.policy
     for _ in range(attack.runs):
         evaluation = evaluator.evaluate(candidate, effort=attack.effort)
         harm = canaries.harm(evaluation)

@@ -20,6 +20,7 @@ A line without a known key continues the one above. Keys:
 ``naive``    what it does to a naive in-process checker (``tests/verifiers/redteam/naive.py``): ``passes`` (a wrong
              answer is accepted), ``faster`` (its time is believed), either with ``candidate-first``, or
              ``exempt: reason``.
+``policy``   what it may leave to libraries: ``allow-library`` (default), ``strict`` or ``free``.
 ``runs``     how often the same candidate is judged in one sandbox (default 1), for attacks that leave something behind.
 ``effort``   ``quick`` (default) or ``full``.
 """
@@ -34,7 +35,7 @@ from pathlib import Path
 from kopt.errors import UsageError
 from kopt.problems import load, suite_problems
 from kopt.verifiers.sampling import Effort
-from kopt.words import Candidate, Language, Problem, Style, Verdict
+from kopt.words import Candidate, Language, Policy, Problem, Style, Verdict
 
 FAMILIES = {
     "A": "the clock",
@@ -46,7 +47,7 @@ FAMILIES = {
     "G": "the sandbox",
 }
 HERE = Path(__file__).parent
-_KEYS = ("number", "source", "tries", "problem", "expect", "naive", "runs", "effort")
+_KEYS = ("number", "source", "tries", "problem", "expect", "naive", "runs", "effort", "policy")
 _REQUIRED = _KEYS[:6]
 _FIELD = re.compile(rf"(?:({'|'.join(_KEYS)}): )?(.*)")
 _ENTRY = re.compile(r"^(?:def|class) (ModelNew|run_into|run)\b", re.MULTILINE)
@@ -66,6 +67,7 @@ class Attack:
     naive: str
     runs: int
     effort: Effort
+    policy: Policy
     path: Path
     candidate: Candidate
 
@@ -111,6 +113,7 @@ def load_attack(path: Path) -> Attack:
             naive=fields["naive"],
             runs=int(fields.get("runs", "1")),
             effort=Effort(fields.get("effort", "quick")),
+            policy=Policy(fields.get("policy", Policy.ALLOW_LIBRARY)),
             path=path,
             candidate=_candidate(path, text),
         )
