@@ -19,6 +19,7 @@ from kopt.errors import ProblemError
 from kopt.problems.declared import Declaration, declaration_of
 from kopt.problems.function_model import FunctionModel, GradientModel
 from kopt.problems.instance import Instance
+from kopt.problems.unsettled import unsettle
 from kopt.words import Workload, digest_of
 
 
@@ -92,6 +93,8 @@ class ModelProblem:
         if not callable(model):
             raise ProblemError("Model is not callable: derive it from torch.nn.Module", path=self.entry)
 
+        settled = unsettle(model, seed) if isinstance(model, torch.nn.Module) else {}
+
         def draw(input_seed: int) -> list[Any]:
             torch.manual_seed(input_seed)
             if self._groups is not None:
@@ -105,7 +108,7 @@ class ModelProblem:
                 )
             return list(drawn)
 
-        self.selected = Instance(workload, model, draw, init=tuple(init), entry=self.entry)
+        self.selected = Instance(workload, model, draw, init=tuple(init), entry=self.entry, settled=settled)
         return self.selected
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,10 +37,12 @@ class Instance:
         argument_names: tuple[str, ...] = (),
         output_names: tuple[str, ...] = (),
         non_finite: bool = False,
+        settled: Mapping[str, float] | None = None,
     ) -> None:
         self.workload = workload
         self.model = model
         self.entry = entry
+        self.settled = dict(settled or {})
         self._draw = draw
         self._init = init
         self._argument_names = argument_names

@@ -121,16 +121,16 @@ class Contestant:
             fds.append(fd)
             with open(fd, "wb", closefd=False) as file:
                 file.write(artifact)
+        shared = []
+        if self.bench.state is not None:
+            buffer, layout = self.bench.state
+            body["state"] = {"layout": layout.to_json(), "settled": self.bench.eager.settled}
+            shared.append(buffer.readonly_fd())
         try:
-            self._ask("load_candidate", body, fds, "while it was loaded")
+            self._ask("load_candidate", body, fds + shared, "while it was loaded")
         finally:
             for fd in fds:
                 os.close(fd)
-        if self.bench.state is not None:
-            buffer, layout = self.bench.state
-            self._ask(
-                "state", {"layout": layout.to_json()}, [buffer.readonly_fd()], "while it took its parameters"
-            )
         self._ask("attach", self.ring.attachment(), [self.ring.buffer.fd], "while it was attached")
 
     def _guard(self, doing: str, action: Callable[[], Answer]) -> Answer:

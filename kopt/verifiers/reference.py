@@ -51,6 +51,7 @@ class Reference:
         self.problem = problem
         self.runner: RunnerHandle = sandbox.spawn(Role.REFERENCE)
         self.ring: Ring | None = None
+        self.settled: dict[str, float] = {}
         body = {"format": problem.format, "sources": dict(problem.sources), "entry": problem.entry}
         found = self.ask("load_problem", body).get("workloads") or []
         self.workloads: tuple[Workload, ...] = tuple(from_json(Workload, w) for w in found[:_MOST_WORKLOADS])
@@ -103,7 +104,7 @@ class Reference:
             return None
         layout = Layout.of([("input", spec.state)], 1)
         buffer = SharedBuffer(layout.size, "state")
-        self.ask("state", {"layout": layout.to_json()}, [buffer.fd])
+        self.settled = self.ask("state", {"layout": layout.to_json()}, [buffer.fd]).get("settled") or {}
         return buffer, layout
 
     def generate(

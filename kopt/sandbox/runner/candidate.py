@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from . import operators
+from . import operators, parameters
 from .loop import BadRequest
 from .ring import Ring
 from .sources import load_symbol, split_entry, write_sources
@@ -95,6 +95,7 @@ class CandidateProgram:
         self.scalars: list[dict[str, Any]] = []
         self.ring: Ring | None = None
         self.state: list[torch.Tensor] = []
+        self.named: dict[str, torch.Tensor] = {}
         self.calls: list[Call] = []
         self.kept: list[Any] = []
         self.old: list[Any] = []
@@ -105,7 +106,6 @@ class CandidateProgram:
         operation: Callable[[dict[str, Any], list[int]], dict[str, Any]] | None = {
             "load_candidate": self.load,
             "attach": self.attach,
-            "state": self.take_state,
             "use": self.use,
             "trace": self.trace,
             "withhold": self.withhold,
@@ -121,7 +121,7 @@ class CandidateProgram:
         return {}
 
     def load(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """Load a candidate; a built artefact, if any, arrives as the first descriptor."""
+        """Load a candidate: a built artefact, if any, is the first descriptor, its parameters the last."""
         language, entry = body["language"], body["entry"]
         spec = body.get("spec") or {}
         self.arguments = spec.get("arguments", [])
@@ -129,6 +129,10 @@ class CandidateProgram:
         self.state_names = [item["name"] for item in spec.get("state", [])]
         self.style = body["style"]
         self.own_threads = any(_OWN_THREADS.search(text) for text in body["sources"].values())
+        state = body.get("state")
+        if state:
+            self._map_state(state["layout"], fds[-1])
+            fds = fds[:-1]
         artifact = os.pread(fds[0], os.fstat(fds[0]).st_size, 0) if fds else b""
         if language in ("cpp", "cuda"):
             self._load_native(language, artifact, split_entry(entry)[1])
@@ -146,11 +150,14 @@ class CandidateProgram:
                 if body.get("init", []) is None:
                     raise BadRequest("constructor arguments are not plain values", kind="import")
                 torch.manual_seed(body.get("seed", 0))
-                symbol = symbol(*(body.get("init") or []))
+                with parameters.filling(symbol, self.named):
+                    symbol = symbol(*(body.get("init") or []))
             self.entry = symbol
             if not callable(symbol):
                 raise BadRequest(f"{entry} is not callable", kind="import")
         torch.set_grad_enabled(False)
+        if isinstance(self.entry, torch.nn.Module):
+            parameters.take_over(self.entry, self.named, (state or {}).get("settled") or {})
         self._prepare()
         return {}
 
@@ -177,22 +184,11 @@ class CandidateProgram:
         self._prepare()
         return {}
 
-    def take_state(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """Map the reference's parameters and buffers, and copy them into a module where names match."""
-        layout = body.get("layout") or body.get("ring")
-        if not isinstance(layout, dict):
-            raise BadRequest("state needs a layout")
-        mapped = Ring(layout, fds[0], writable=False)
+    def _map_state(self, layout: dict[str, Any], fd: int) -> None:
+        """Map the reference's parameters and buffers."""
+        mapped = Ring(layout, fd, writable=False)
         self.state = mapped.inputs[0] + mapped.outputs[0]
-        copied = 0
-        if isinstance(self.entry, torch.nn.Module):
-            named = dict(zip([item["name"] for item in layout["tensors"]], self.state, strict=True))
-            for name, own in self.entry.state_dict(keep_vars=True).items():
-                if name in named and own.shape == named[name].shape:
-                    own.copy_(named[name])
-                    copied += 1
-        self._prepare()
-        return {"copied": copied}
+        self.named = dict(zip([item["name"] for item in layout["tensors"]], self.state, strict=True))
 
     def use(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Choose how returned outputs are treated: ``copy`` (what is judged) or ``no_copy`` (advice only)."""

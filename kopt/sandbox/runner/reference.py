@@ -121,7 +121,7 @@ class ReferenceProgram:
         slots = target.inputs[0] + target.outputs[0]
         for item, tensor in zip(layout["tensors"], slots, strict=True):
             tensor.copy_(state[item["name"]])
-        return {}
+        return {"settled": self._chosen().settled}
 
     def generate(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Fill slots' inputs from a named distribution, each under its own seed."""
