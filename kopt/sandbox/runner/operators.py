@@ -6,6 +6,7 @@ what then lies, right, in the judge's memory.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from . import arrays
 
 _FILLS = frozenset(
     [
@@ -102,11 +105,22 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 entry[3] += float(count(*args, **(kwargs or {}), out_val=result))
         return result
 
+    def add(self, name: str, size: int) -> None:
+        """Count a call that passes no dispatcher."""
+        entry = self.found.setdefault(name, [LIBRARY, 0, 0, 0.0])
+        entry[1] += 1
+        entry[2] += size
+
     def report(self) -> dict[str, Any]:
         """Operators as ``name: [kind, calls, bytes, flops]``; torch's compiler counts as one."""
         if _gate.asked or _COMPILER in sys.modules:
             self.found[_COMPILING] = [LIBRARY, 1, 0, 0.0]
         return {"operators": self.found}
+
+
+def interpreted() -> bool:
+    """Whether Triton is interpreted here: it computes with NumPy, on the candidate's behalf."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 class LibraryWithheld(RuntimeError):
@@ -157,6 +171,8 @@ def traced(function: Callable[..., Any], arguments: Any) -> dict[str, Any]:
     """Call once under a trace. A candidate that asks for torch's compiler is stopped there and reported."""
     _gate.shut()
     with Trace() as seen:
+        if not interpreted():
+            arrays.watch(seen.add)
         try:
             function(*arguments)
         except Exception:
@@ -193,4 +209,6 @@ def withhold(*, copies: bool) -> int:
             count += 1
     _held.append(libraries)
     _gate.shut()
+    if not interpreted():
+        arrays.watch(lambda name, _: _refusal(name)())
     return count
