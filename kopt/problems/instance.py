@@ -12,6 +12,7 @@ import torch
 
 from kopt.errors import ProblemError
 from kopt.problems.accounting import account
+from kopt.problems.beyond import BEYOND, beyond, reaches_beyond
 from kopt.problems.hidden import NON_FINITE, applicable, transform
 from kopt.problems.precision import converted, precision
 from kopt.words import ScalarSpec, TensorSpec, Workload, WorkloadSpec
@@ -63,12 +64,13 @@ class Instance:
         drawn = [self._argument(i, value) for i, value in enumerate(self._draw(seed))]
         if distribution == "declared":
             return drawn
-        return transform(drawn, distribution, seed)
+        return beyond(drawn) if distribution == BEYOND else transform(drawn, distribution, seed)
 
     def distributions(self) -> list[str]:
         """Names of the hidden distributions that fit this workload's inputs."""
-        names = applicable(self.inputs(0))
-        return [*names, NON_FINITE] if self._non_finite else names
+        drawn = self.inputs(0)
+        special = [NON_FINITE] if self._non_finite else []
+        return [*applicable(drawn), *special, *([BEYOND] if reaches_beyond(drawn) else [])]
 
     def state(self) -> dict[str, torch.Tensor]:
         """Parameters and buffers in ``state_dict`` order."""

@@ -9,10 +9,12 @@ import numpy
 import torch
 
 _GLUE = frozenset(
-    ["copyto", "copy", "empty_like", "zeros_like", "ones_like", "full_like", "reshape", "ravel", "transpose"]
-    + ["squeeze", "expand_dims", "broadcast_to", "shape", "ndim", "size", "may_share_memory", "shares_memory"]
+    {
+        *("copyto", "copy", "empty_like", "zeros_like", "ones_like", "full_like", "reshape", "ravel"),
+        *("transpose", "squeeze", "expand_dims", "broadcast_to", "shape", "ndim", "size", "shares_memory"),
+    }
 )
-_plain = torch.Tensor.numpy
+_plain, _plain_array = torch.Tensor.numpy, torch.Tensor.__array__
 
 
 class Watched(numpy.ndarray[Any, Any]):
@@ -46,11 +48,9 @@ def watch(told: Callable[[str, int], None]) -> None:
     def numpy_of(self: torch.Tensor, *args: Any, **options: Any) -> Any:
         return _plain(self, *args, **options).view(Watched)
 
+    def array_of(self: torch.Tensor, *args: Any, **options: Any) -> Any:
+        told("numpy::asarray", self.numel() * self.element_size())  # strips the watch, so it counts by itself
+        return _plain_array(self, *args, **options)
+
     torch.Tensor.numpy = numpy_of  # type: ignore[method-assign,assignment]
-    torch.Tensor.__array__ = numpy_of_dtype  # type: ignore[method-assign,assignment]
-
-
-def numpy_of_dtype(self: torch.Tensor, dtype: Any = None, copy: Any = None) -> Any:
-    """``numpy.asarray`` of a tensor, watched."""
-    array = self.numpy()
-    return array if dtype is None else array.astype(dtype, copy=False)
+    torch.Tensor.__array__ = array_of  # type: ignore[method-assign,assignment]
