@@ -108,7 +108,7 @@ class ModelProblem:
                 )
             return list(drawn)
 
-        self.selected = Instance(workload, model, draw, init=tuple(init), entry=self.entry, settled=settled)
+        self.selected = Instance(workload, model, draw, init=tuple(init), entry=self.entry, settled=settled, habitual=True)
         return self.selected
 
 

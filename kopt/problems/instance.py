@@ -25,6 +25,10 @@ class Instance:
 
     Every call starts from the same state: buffers that the model's forward changes (batch norm's running
     statistics) are put back before the next call.
+
+    ``settled`` tells which parameters were constants when the model was constructed, and what they were.
+    ``habitual`` says that the generator declares nothing about the values that occur (see
+    :mod:`kopt.problems.beyond`).
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Instance:
         output_names: tuple[str, ...] = (),
         non_finite: bool = False,
         settled: Mapping[str, float] | None = None,
+        habitual: bool = False,
     ) -> None:
         self.workload = workload
         self.model = model
         self.entry = entry
         self.settled = dict(settled or {})
+        self._habitual = habitual
         self._draw = draw
         self._init = init
         self._argument_names = argument_names
@@ -70,7 +76,9 @@ class Instance:
         """Names of the hidden distributions that fit this workload's inputs."""
         drawn = self.inputs(0)
         special = [NON_FINITE] if self._non_finite else []
-        return [*applicable(drawn), *special, *([BEYOND] if reaches_beyond(drawn) else [])]
+        if self._habitual and reaches_beyond(drawn):
+            special.append(BEYOND)
+        return [*applicable(drawn), *special]
 
     def state(self) -> dict[str, torch.Tensor]:
         """Parameters and buffers in ``state_dict`` order."""

@@ -54,10 +54,15 @@ def test_strong_problems_are_clean(tmp_path: Path, name: str) -> None:
 
 
 def test_identity_on_positive_inputs(tmp_path: Path) -> None:
-    found = linted(tmp_path, "torch.relu(x)", "torch.rand(64, 256)")
+    found = linted(tmp_path, "torch.relu(x)", "torch.rand(64, 256) * 9")
     assert {"identity of x", "without relu"} <= passing(found)
     named = next(m for m in found.passing if m.name == "identity of x")
     assert "unchanged" in named.why and "torch.randn" in named.hint
+
+
+def test_uniform_inputs_are_tried_outside_of_the_unit_interval(tmp_path: Path) -> None:
+    found = linted(tmp_path, "torch.relu(x)", "torch.rand(64, 256)")
+    assert passing(found) == set()
 
 
 def test_output_that_does_not_depend_on_the_input(tmp_path: Path) -> None:
@@ -66,7 +71,7 @@ def test_output_that_does_not_depend_on_the_input(tmp_path: Path) -> None:
 
 
 def test_zeros(tmp_path: Path) -> None:
-    found = linted(tmp_path, "torch.relu(-x - 1)", "torch.rand(64, 256)")
+    found = linted(tmp_path, "torch.relu(-x - 1)", "torch.rand(64, 256) * 9")
     assert {"zeros", "partial rows", "constant"} <= passing(found)
 
 
@@ -90,15 +95,28 @@ def test_lower_precision_passes_under_a_loose_tolerance(tmp_path: Path) -> None:
     assert {"zeros", "mean", "computed in float16", "computed in bfloat16", "constant"} <= found
 
 
-def test_parameters_that_cannot_be_told_are_noted(tmp_path: Path) -> None:
+def test_parameters_that_a_constructor_leaves_at_ones_and_zeros_can_be_told(tmp_path: Path) -> None:
     found = linted(tmp_path, "self.n(x)", "torch.randn(64, 256)", "self.n = nn.LayerNorm(256)")
     assert passing(found) == set()
-    assert any("n.bias is all zeros" in note for note in found.notes)
-    assert any("n.weight is all ones" in note for note in found.notes)
+    assert not any("n.weight" in note or "n.bias" in note for note in found.notes)
+    tried = {m.name for m in found.mutants}
+    assert any("n.weight" in name for name in tried) and any("n.bias" in name for name in tried), tried
+
+
+def test_parameters_that_cannot_be_told_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "declared.py"
+    path.write_text(
+        "axes = {'n': 128}\ninputs = {'x': {'shape': ['n', 'n']}}\n"
+        "state = {'w': {'shape': ['n'], 'values': 'ones'}, 'b': {'shape': ['n'], 'values': 'zeros'}}\n"
+        "def reference(x, w, b):\n    return x * w + b\n"
+    )
+    found = report(path, tmp_path)
+    assert any("b is all zeros" in note for note in found.notes)
+    assert any("w is all ones" in note for note in found.notes)
 
 
 def test_several_outputs_are_each_tried(tmp_path: Path) -> None:
-    found = linted(tmp_path, "(torch.tanh(x), torch.relu(-x))", "torch.rand(64, 256)")
+    found = linted(tmp_path, "(torch.tanh(x), torch.relu(-x))", "torch.rand(64, 256) * 9")
     assert "zeros as output1" in passing(found) and "zeros as output0" not in passing(found)
 
 
