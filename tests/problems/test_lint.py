@@ -107,7 +107,8 @@ def test_parameters_that_cannot_be_told_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "declared.py"
     path.write_text(
         "axes = {'n': 128}\ninputs = {'x': {'shape': ['n', 'n']}}\n"
-        "state = {'w': {'shape': ['n'], 'values': 'ones'}, 'b': {'shape': ['n'], 'values': 'zeros'}}\n"
+        "state = {'w': {'shape': ['n'], 'values': {'kind': 'constant', 'value': 1}}, "
+        "'b': {'shape': ['n'], 'values': 'constant'}}\n"
         "def reference(x, w, b):\n    return x * w + b\n"
     )
     found = report(path, tmp_path)
