@@ -108,7 +108,9 @@ class ModelProblem:
                 )
             return list(drawn)
 
-        self.selected = Instance(workload, model, draw, init=tuple(init), entry=self.entry, settled=settled, habitual=True)
+        self.selected = Instance(
+            workload, model, draw, init=tuple(init), entry=self.entry, settled=settled, habitual=True
+        )
         return self.selected
 
 
