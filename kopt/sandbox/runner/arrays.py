@@ -50,7 +50,7 @@ def watch(told: Callable[[str, int], None]) -> None:
 
     def array_of(self: torch.Tensor, *args: Any, **options: Any) -> Any:
         told("numpy::asarray", self.numel() * self.element_size())  # strips the watch, so it counts by itself
-        return _plain_array(self, *args, **options)
+        return _plain_array(self, *args, **options)  # type: ignore[no-untyped-call]
 
     torch.Tensor.numpy = numpy_of  # type: ignore[method-assign,assignment]
-    torch.Tensor.__array__ = array_of  # type: ignore[method-assign,assignment]
+    torch.Tensor.__array__ = array_of  # type: ignore[method-assign]

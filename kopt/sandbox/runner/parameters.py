@@ -54,7 +54,7 @@ def filling(kind: type, given: Mapping[str, torch.Tensor]) -> Iterator[None]:
         elif isinstance(value, torch.Tensor) and (name in self._parameters or name in self._buffers):
             _copy(value, given.get(name))
 
-    kind.__setattr__ = assign  # type: ignore[method-assign,assignment]
+    kind.__setattr__ = assign  # type: ignore[method-assign]
     try:
         yield
     finally:
