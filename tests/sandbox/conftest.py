@@ -72,6 +72,7 @@ class Bench:
         limits: Limits | None = None,
         attach: bool = True,
         timeout: float = 30.0,
+        state: tuple[dict[str, Any], int] | None = None,
         **body: Any,
     ) -> RunnerHandle:
         runner = self.stack.enter_context(self.sandbox.spawn(Role.CANDIDATE, limits))
@@ -85,8 +86,11 @@ class Bench:
             "sources": {"c.py": textwrap.dedent(source)},
             "entry": f"c.py::{entry}",
         }
+        if state is not None:
+            body["state"] = {"layout": state[0]}
+        sent = fds if state is None else [*fds, state[1]]
         try:
-            runner.request("load_candidate", request | {"style": style} | body, timeout=timeout, fds=fds)
+            runner.request("load_candidate", request | {"style": style} | body, timeout=timeout, fds=sent)
         finally:
             for fd in fds:
                 os.close(fd)

@@ -42,17 +42,17 @@ def test_module_gets_init_seed_and_state(bench):
         def __init__(self, factor):
             super().__init__()
             self.factor, self.weight = factor, torch.nn.Parameter(torch.zeros(1024))
+            self.prepared = self.weight.detach() / 2
         def forward(self, x):
-            return self.factor * x + self.weight
+            return self.factor * x + self.weight + 2 * self.prepared
     """
-    runner = bench.load(source, entry="ModelNew", init=[4.0])
     with SharedBuffer(4096) as state:
         state.array.view(np.float32)[:] = 7
         item = {"name": "weight", "offset": 0, "dtype": "float32", "shape": [1024], "strides": [1]}
         layout = {"slots": 1, "stride": 4096, "tensors": [item]}
-        assert runner.request("state", {"layout": layout}, fds=[state.readonly_fd()]) == {"copied": 1}
-    runner.round(0, 2)
-    np.testing.assert_allclose(bench.y, 4 * bench.x + 7, rtol=1e-6)
+        runner = bench.load(source, entry="ModelNew", init=[4.0], state=(layout, state.readonly_fd()))
+        runner.round(0, 2)
+    np.testing.assert_allclose(bench.y, 4 * bench.x + 14, rtol=1e-5, atol=1e-5)
 
 
 def test_scalars_come_from_the_spec(bench):
@@ -245,11 +245,10 @@ def test_state_cannot_be_written(bench):
         w[0] = 1.0
         return x
     """
-    runner = bench.load(source)
     with SharedBuffer(4096) as state:
         item = {"name": "w", "offset": 0, "dtype": "float32", "shape": [4], "strides": [1]}
         layout = {"slots": 1, "stride": 4096, "tensors": [item]}
-        runner.request("state", {"layout": layout}, fds=[state.readonly_fd()])
+        runner = bench.load(source, state=(layout, state.readonly_fd()))
         with pytest.raises(RunnerCrashed):
             runner.round(0, 1)
         assert not state.array.any()

@@ -2,7 +2,7 @@
 # source: legal under some policies
 # tries: has torch.compile write the kernel
 # problem: silu
-# expect: rejected
+# expect: rejected timed_out
 # naive: exempt: the answers are right; only a policy forbids it
 # policy: strict
 import torch
