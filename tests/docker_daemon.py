@@ -114,15 +114,19 @@ def import_base(host: str) -> None:
 
     suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
     with tempfile.TemporaryDirectory(prefix="test-debootstrap-") as root:
-        done = subprocess.run(
-            ["debootstrap", "--variant=minbase", "--include=g++", suite, f"{root}/root"],
-            env={**os.environ, "DPKG_FORCE": "unsafe-io"},  # nothing of it outlives the session
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise NoDaemon(f"debootstrap failed: {' | '.join(done.stdout.splitlines()[-2:])}")
+        try:
+            subprocess.run(
+                ["debootstrap", "--variant=minbase", "--include=g++", suite, f"{root}/root"],
+                env={**os.environ, "DPKG_FORCE": "unsafe-io"},  # nothing of it outlives the session
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=240,
+            )
+        except subprocess.TimeoutExpired:
+            raise NoDaemon("debootstrap took longer than 240 s: is the mirror of packages slow?") from None
+        except subprocess.CalledProcessError as error:
+            raise NoDaemon(f"debootstrap failed: {' | '.join(error.stdout.splitlines()[-2:])}") from None
         archive = f"{root}/base.tar"
         subprocess.run(["tar", "-C", f"{root}/root", "-cf", archive, "."], check=True)
         client = docker.DockerClient(base_url=host, timeout=300)

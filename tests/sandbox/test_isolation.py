@@ -8,12 +8,22 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import kopt
-from kopt.sandbox import Limits, Role, RunnerCrashed, RunnerError, RunnerRaised, open_sandbox, processes
+from kopt.sandbox import (
+    Limits,
+    Role,
+    RunnerCrashed,
+    RunnerError,
+    RunnerRaised,
+    open_sandbox,
+    places,
+    processes,
+)
 from kopt.settings import Settings
 
 
@@ -55,6 +65,30 @@ def test_cannot_import_the_judge(attack):
     return found + os.listdir('/.kopt/package')
     """
     assert attack(code) == []
+
+
+def test_judge_is_hidden_where_it_lies_in_the_environment(monkeypatch, kind, home, bench_class):
+    """As after an ordinary installation, where kopt lies beside torch."""
+    package, found = places.package_directory(), places.visible_roots
+
+    def with_package(*args, **options):
+        roots = found(*args, **options)
+        return roots if places.under(package, roots) else [*roots, package.parent]
+
+    monkeypatch.setattr(places, "visible_roots", with_package)
+    source = f"""
+    import os
+    print("SEEN", os.listdir({str(package)!r}), os.path.isdir({str(package.parent)!r}), flush=True)
+    def run(x):
+        return x
+    """
+    with open_sandbox(kind, settings=Settings(home=home)) as own, ExitStack() as stack:
+        runner = bench_class(own, stack).load(source)
+        runner.round(0, 2)
+        deadline = time.monotonic() + 10
+        while "SEEN" not in runner.output_tail() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert "SEEN [] True" in runner.output_tail()
 
 
 def test_environment_is_empty_of_ours(attack):
