@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import mmap
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ class SharedBuffer:
     def __init__(self, size: int, name: str = "") -> None:
         self.size = size
         self.fd = os.memfd_create(name or "kopt", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        self._readonly: int | None = None
+        self._sealed = False
         try:
             os.ftruncate(self.fd, max(size, 1))
             fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEAL_SHRINK | _SEAL_GROW)
@@ -32,16 +33,24 @@ class SharedBuffer:
             raise
         self.array: npt.NDArray[np.uint8] = np.frombuffer(self._map, dtype=np.uint8, count=size)
 
-    def readonly_fd(self) -> int:
-        """A descriptor that can only be mapped for reading.
+    @contextlib.contextmanager
+    def lent(self, *, writable: bool = True) -> Iterator[int]:
+        """A descriptor for one runner: what the last one set on the file, its offset, locks, mode or times, is gone.
 
-        From here on nobody new can get a writable view, not even by reopening the descriptor; mappings that
+        Once lent read-only, nobody new can get a writable view, not even by reopening the descriptor; mappings that
         exist (the judge's, and that of the runner which filled the buffer) stay writable.
         """
-        if self._readonly is None:
+        if not writable and not self._sealed:
             fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEAL_FUTURE_WRITE | _SEAL_SEAL)
-            self._readonly = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
-        return self._readonly
+            self._sealed = True
+        os.fchmod(self.fd, 0o600)
+        os.utime(self.fd, (0, 0))
+        mode = os.O_RDWR if writable else os.O_RDONLY
+        fd = os.open(f"/proc/self/fd/{self.fd}", mode | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Give the memory back. Views of ``array`` that are still held keep the mapping until they go."""
@@ -49,9 +58,6 @@ class SharedBuffer:
             return
         os.close(self.fd)
         self.fd = -1
-        if self._readonly is not None:
-            os.close(self._readonly)
-            self._readonly = None
         self.array = np.empty(0, dtype=np.uint8)
         with contextlib.suppress(BufferError):
             self._map.close()

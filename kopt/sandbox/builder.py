@@ -6,6 +6,7 @@ import functools
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from kopt.sandbox.session import Sandbox
 
 _LOG = 16_000
-_ARTIFACT = 1 << 30
+_REPORT = 64_000
+_PRELUDE = "kopt_prelude.h"
+_ARTIFACT = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,17 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def outcome(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """A builder's answer as a record. It may have executed the candidate: ``ok`` only says that there is a result."""
+    first, report = reply.get("first_error"), reply.get("report")
+    return {
+        "ok": reply.get("built") is True,
+        "log": str(reply.get("log", ""))[-_LOG:],
+        "first_error": str(first)[:2000] if first else None,
+        "report": report if isinstance(report, dict) and len(str(report)) <= _REPORT else {},
+    }
 
 
 class Builder:
@@ -145,7 +159,7 @@ class Builder:
         """Run the toolchain. The last item says whether the outcome would be the same next time."""
         record: dict[str, Any] = {"ok": False, "log": "", "first_error": None, "report": {}}
         if candidate.language is Language.CPP and sanitizer is None:
-            self._warm("kopt_prelude.h.gch")
+            self._warm(f"{_PRELUDE}.gch")
         body = {
             "language": candidate.language.value,
             "sources": dict(candidate.sources),
@@ -166,14 +180,7 @@ class Builder:
             return record | {"first_error": message}, None, False
         except RunnerError as error:
             return record | {"first_error": f"the build ended abnormally: {error}"}, None, False
-        first = reply.get("first_error")
-        report = reply.get("report")
-        record = {
-            "ok": reply.get("built") is True,
-            "log": str(reply.get("log", ""))[-_LOG:],
-            "first_error": str(first)[:2000] if first else None,
-            "report": report if isinstance(report, dict) else {},
-        }
+        record = outcome(reply)
         return record, artifact if record["ok"] else None, True
 
     def _inside(self, op: str, body: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
@@ -184,8 +191,14 @@ class Builder:
             with self._sandbox.spawn(Role.BUILDER, limits) as runner:
                 reply = runner.request(op, body, timeout=self._seconds + 5, fds=[output])
             size = os.fstat(output).st_size
-            if not 0 < size <= _ARTIFACT:
+            if not size:
                 return reply, None
+            if size > _ARTIFACT:
+                raise RunnerRaised(
+                    kind="build",
+                    type="",
+                    message=f"the built file has {size} bytes: at most {_ARTIFACT} are taken",
+                )
             parts, offset = [], 0
             while offset < size:
                 part = os.pread(output, min(size - offset, 1 << 26), offset)
@@ -210,10 +223,11 @@ class Builder:
                 reply, data = self._inside("headers", {"compiler": self._toolchain.name})
             except RunnerError:
                 data, reply = None, {}
-            for file, text in (reply.get("files") or {}).items():
-                place = self.headers / str(file).replace("..", "")
-                place.write_text(str(text))
-                place.chmod(0o644)
+            files = reply.get("files")
+            text = files.get(_PRELUDE) if isinstance(files, dict) else None
+            if isinstance(text, str) and len(text) <= _LOG:
+                (self.headers / _PRELUDE).write_text(text)
+                (self.headers / _PRELUDE).chmod(0o644)
             draft = target.with_name(f".{target.name}.draft")
             draft.write_bytes(
                 data or b""

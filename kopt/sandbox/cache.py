@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_KEYS = {"ok", "log", "first_error", "report", "artifact"}
+
 
 class BuildCache:
     """Records and artefacts under one directory, keyed by digest."""
@@ -30,7 +32,9 @@ class BuildCache:
         try:
             record = json.loads((place / "record.json").read_text())
             artifact = (place / "artifact").read_bytes() if record["artifact"] else None
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if not isinstance(record, dict) or not set(record) >= _KEYS:
             return None
         if artifact is not None and hashlib.sha256(artifact).hexdigest() != record["artifact"]:
             shutil.rmtree(place, ignore_errors=True)

@@ -154,6 +154,12 @@ class ControlGroups:
                         path.write_text(str(value))
         return group
 
+    def count(self) -> int:
+        """How many groups there are now, as the kernel counts them."""
+        return max(
+            (sum(d.is_dir() for d in parent.iterdir()) for parent in self._parents.values()), default=0
+        )
+
     def close(self) -> None:
         """Remove the parents."""
         Group(list(self._parents.values())).close()

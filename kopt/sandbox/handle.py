@@ -20,37 +20,12 @@ from kopt.sandbox.buffers import seal_for_candidate
 from kopt.sandbox.cgroups import Group
 from kopt.sandbox.errors import ProtocolViolation, RunnerCrashed, RunnerError, RunnerRaised, RunnerTimedOut
 from kopt.sandbox.limits import Role
+from kopt.sandbox.messages import parse
 from kopt.sandbox.output import Output
 from kopt.sandbox.runner.wire import ANSWER, ASK, FAILED, MAX_REPLY, OK, REQUEST
 
-_DEPTH = 40
-
-
-def _depth(value: Any, allowed: int = _DEPTH) -> None:
-    if allowed < 0:
-        raise ProtocolViolation("the runner's reply is nested too deeply")
-    if isinstance(value, dict):
-        for item in value.values():
-            _depth(item, allowed - 1)
-    elif isinstance(value, list):
-        for item in value:
-            _depth(item, allowed - 1)
-
-
-def parse_reply(data: bytes) -> dict[str, Any]:
-    """Parse a reply that anybody may have written.
-
-    Raises:
-        ProtocolViolation: it is not a JSON object of moderate depth.
-    """
-    try:
-        value = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ProtocolViolation(f"the runner's reply is not JSON: {str(error)[:100]}") from None
-    if not isinstance(value, dict):
-        raise ProtocolViolation("the runner's reply is not a JSON object")
-    _depth(value)
-    return value
+# What one call may send: the kernel waits for room once per piece.
+_PIECE = 1 << 15
 
 
 def raised(error: Any) -> RunnerRaised:
@@ -162,6 +137,18 @@ class RunnerHandle:
             missing -= len(data)
         return b"".join(parts)
 
+    def _say(self, data: bytes, fds: Sequence[int], deadline: float) -> None:
+        """Send everything before the deadline, however slowly the runner reads; descriptors with the first piece."""
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        rest = memoryview(data)
+        while rest:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._set_timeout(left)
+            sent = self._link.sendmsg([rest[:_PIECE]], ancillary)
+            rest, ancillary = rest[sent:], []
+
     def request(
         self, op: str, body: dict[str, Any] | None = None, *, timeout: float = 60.0, fds: Sequence[int] = ()
     ) -> dict[str, Any]:
@@ -180,16 +167,12 @@ class RunnerHandle:
         nonce, deadline = self._nonce(), time.monotonic() + timeout
         self._refuse_early_words()
         try:
-            self._set_timeout(timeout)
-            self._link.sendall(ASK.pack(REQUEST, len(data), nonce))
-            first = data[: 1 << 16]
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-            sent = self._link.sendmsg([first], ancillary)
-            self._link.sendall(data[sent:])
+            self._say(ASK.pack(REQUEST, len(data), nonce), (), deadline)
+            self._say(data, fds, deadline)
             echoed, status, length = ANSWER.unpack(self._exactly(ANSWER.size, deadline))
             if echoed != nonce or status != OK or not 0 < length <= MAX_REPLY:
                 raise ProtocolViolation(f"{op}: the runner's answer has a false header")
-            reply = parse_reply(self._exactly(length, deadline))
+            reply = parse(self._exactly(length, deadline))
         except (TimeoutError, BlockingIOError):
             self.kill()
             raise RunnerTimedOut(op, timeout, tail=self.output_tail()) from None

@@ -8,6 +8,8 @@ import os
 import select
 import threading
 
+from kopt.sandbox.messages import printable
+
 _F_SETPIPE_SZ = 1031
 _CHUNK = 1 << 16
 
@@ -42,7 +44,7 @@ class Output:
 
     def tail(self, size: int = 16384) -> str:
         """The last of what was kept, as text."""
-        text = bytes(self.kept[-size:]).decode("utf-8", "replace")
+        text = printable(bytes(self.kept[-size:]).decode("utf-8", "replace"))
         return text + (f"\n[{self.discarded} more bytes discarded]" if self.discarded else "")
 
 

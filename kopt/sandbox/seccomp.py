@@ -77,13 +77,28 @@ DENIED = [
     "mknod",
     "mknodat",
     "landlock_create_ruleset",
+    "lsm_set_self_attr",
+    "open_tree_attr",
+    "statmount",
+    "listmount",
+    # What the user's other programs would run out of: watches are counted per user, across namespaces.
+    "inotify_init",
+    "inotify_init1",
+    # Marks on the judge's memory files, which the next candidate could read.
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "setxattrat",
+    "file_setattr",
     "sethostname",
     "setdomainname",
 ]
 
 _NEW_NAMESPACES = (0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000, 0x80)
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_F_ADD_SEALS = 1033
+_TIOCSTI, _TIOCLINUX, _SETFLAGS, _FSSETXATTR = 0x5412, 0x541C, 0x40086602, 0x401C5820
+_F_ADD_SEALS, _F_SETLEASE, _F_NOTIFY, _F_SET_RW_HINT = 1033, 1024, 1026, 1036
+_INT = 0xFFFFFFFF  # the kernel looks at the lower half of such an argument only, whatever the upper half says
+_AF_UNIX, _RLIMIT_CORE = 1, 4
 
 
 def program() -> tuple[bytes, str]:
@@ -104,9 +119,16 @@ def program() -> tuple[bytes, str]:
         rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
         for flag in _NEW_NAMESPACES:
             rules.add_rule(deny, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, flag, flag))
-        for request in (_TIOCSTI, _TIOCLINUX):
-            rules.add_rule(deny, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))
-        rules.add_rule(deny, "fcntl", seccomp.Arg(1, seccomp.EQ, _F_ADD_SEALS))
+        for request in (_TIOCSTI, _TIOCLINUX, _SETFLAGS, _FSSETXATTR):
+            rules.add_rule(deny, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, _INT, request))
+        for request in (_F_ADD_SEALS, _F_SETLEASE, _F_NOTIFY, _F_SET_RW_HINT):
+            rules.add_rule(deny, "fcntl", seccomp.Arg(1, seccomp.MASKED_EQ, _INT, request))
+        # Other families have pairs too, and their modules would be loaded for it.
+        rules.add_rule(deny, "socketpair", seccomp.Arg(0, seccomp.NE, _AF_UNIX))
+        # A limit of one byte is what keeps a crash from a core dump handler on the host; zero would not.
+        rules.add_rule(deny, "setrlimit", seccomp.Arg(0, seccomp.MASKED_EQ, _INT, _RLIMIT_CORE))
+        core = seccomp.Arg(1, seccomp.MASKED_EQ, _INT, _RLIMIT_CORE)
+        rules.add_rule(deny, "prlimit64", core, seccomp.Arg(2, seccomp.NE, 0))
         with tempfile.TemporaryFile() as file:
             rules.export_bpf(file)
             file.seek(0)

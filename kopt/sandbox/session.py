@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import shutil
 import socket
-import struct
 import threading
-import time
 from dataclasses import asdict, replace
 from typing import Any
 
 from kopt.errors import SandboxUnavailable
-from kopt.sandbox import places, seccomp
+from kopt.sandbox import places, remains, seccomp
 from kopt.sandbox.backend import Backend
 from kopt.sandbox.bubblewrap import Bubblewrap
 from kopt.sandbox.builder import Builder
 from kopt.sandbox.cgroups import ControlGroups, Group
+from kopt.sandbox.greeting import Greeting, receive
 from kopt.sandbox.handle import RunnerHandle
 from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.output import OutputDrain
@@ -199,17 +197,17 @@ class Sandbox:
         sent = zygote.spawn(message, [theirs.fileno(), output.writer])
         theirs.close()
         os.close(output.writer)
-        pid, greeting = self._greeting(ours) if sent else (None, {})
-        if pid is None or "failed" in greeting:
+        greeting = receive(ours) if sent else Greeting()
+        if greeting.pid is None or greeting.failed:
             ours.close()
             self._drain.forget(output)
-            if "failed" in greeting or last:
-                lines = str(greeting.get("failed", "")).strip().splitlines()
+            if greeting.failed or last:
+                lines = greeting.failed.strip().splitlines()
                 raise SandboxUnavailable(
                     f"no runner could be started: {lines[-1] if lines else 'no reason given'}"
                 )
             return None
-        for layer, holds in greeting["layers"].items():
+        for layer, holds in greeting.layers.items():
             if holds:
                 self.report.layers[layer] = holds
             elif layer in _MISSING:
@@ -218,7 +216,7 @@ class Sandbox:
         if self.backend.isolated:
             group = self._groups.make(memory_bytes=limits.memory_bytes, processes=limits.processes)
             with contextlib.suppress(OSError):
-                group.add(pid)
+                group.add(greeting.pid)
 
         def release(handle: RunnerHandle) -> None:
             self._handles.discard(handle)
@@ -229,7 +227,7 @@ class Sandbox:
 
         handle = RunnerHandle(
             role=role,
-            pid=pid,
+            pid=greeting.pid,
             link=ours,
             output=output,
             group=group,
@@ -240,25 +238,18 @@ class Sandbox:
         self._handles.add(handle)
         return handle
 
-    @staticmethod
-    def _greeting(link: socket.socket, timeout: float = 30.0) -> tuple[int | None, dict[str, Any]]:
-        """The runner's first line and, from the kernel, its pid here."""
-        data, pid = b"", None
-        deadline = time.monotonic() + timeout
-        while not data.endswith(b"\n"):
-            link.settimeout(max(0.01, deadline - time.monotonic()))
-            try:
-                part, ancillary, _, _ = link.recvmsg(1 << 16, socket.CMSG_SPACE(12))
-            except OSError:
-                return None, {}
-            if not part:
-                return None, {}
-            data += part
-            for level, kind, payload in ancillary:
-                if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-                    pid = struct.unpack("3i", payload[:12])[0]
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-        return pid, json.loads(data)
+    def remains(self) -> list[str]:
+        """What is left of runners that ended, one line each; needs a runner that lives, to find the zygote by."""
+        living = {handle.pid for handle in self._handles}
+        zygote = next(filter(None, map(remains.zygote_of, living)), 0)
+        if not zygote:
+            return ["the zygote and all runners are gone"]
+        groups = self._groups.count() - len(living)
+        return [
+            *remains.processes_left(zygote, living),
+            *remains.files_left(zygote),
+            *([f"{groups} control groups"] if groups > 0 else []),
+        ]
 
     def close(self) -> None:
         """Kill every runner and the zygote, remove what they left. May be called again."""

@@ -14,7 +14,10 @@ from typing import Any
 
 from kopt.errors import SandboxUnavailable
 from kopt.sandbox.backend import Launched
+from kopt.sandbox.errors import ProtocolViolation
+from kopt.sandbox.messages import parse
 
+_LONGEST = 1 << 20
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(sys.argv[2])"
 
 
@@ -66,17 +69,43 @@ MALLOC = ":".join(
 )
 
 
+class Events:
+    """What the zygote has told so far. No candidate can reach its socket; nothing here depends on that."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.facts: dict[str, Any] = {}
+        self.exits: dict[int, int | None] = {}
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> bool:
+        """Take in bytes; false when no zygote would say them."""
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > _LONGEST or any(len(line) > _LONGEST for line in lines):
+            return False
+        try:
+            for line in lines:
+                self._note(parse(line))
+        except ProtocolViolation:
+            return False
+        return True
+
+    def _note(self, message: Mapping[str, Any]) -> None:
+        facts, number, status = message.get("facts"), message.get("id"), message.get("status")
+        if message.get("event") == "ready" and isinstance(facts, dict):
+            self.ready, self.facts = True, facts | {"zygote_seconds": message.get("seconds")}
+        elif message.get("event") == "exit" and isinstance(number, int):
+            self.exits[number] = status if isinstance(status, int) else None
+
+
 class ZygoteProcess:
     """One zygote, from start to end. Starting takes seconds: construct early, ``wait_ready`` late."""
 
     def __init__(self, launched: Launched) -> None:
         self.process = launched
         self._socket = launched.control
-        self._buffer = b""
+        self._events = Events()
         self._lock = threading.Lock()
-        self.facts: dict[str, Any] = {}
-        self.ready = False
-        self.exits: dict[int, int | None] = {}
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Send the zygote its configuration."""
@@ -99,16 +128,7 @@ class ZygoteProcess:
             data = self._socket.recv(1 << 16)
         except OSError:
             return False
-        if not data:
-            return False
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            if message["event"] == "ready":
-                self.ready, self.facts = True, message["facts"] | {"zygote_seconds": message["seconds"]}
-            elif message["event"] == "exit":
-                self.exits[message["id"]] = message["status"]
-        return True
+        return bool(data) and self._events.feed(data)
 
     def wait_ready(self, timeout: float = 120.0) -> None:
         """Wait until runners can be forked.
@@ -144,10 +164,20 @@ class ZygoteProcess:
         """The wait status of a runner that ended, where the zygote has told."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            while identity not in self.exits and time.monotonic() < deadline:
+            while identity not in self._events.exits and time.monotonic() < deadline:
                 if not self._hear(deadline - time.monotonic()):
                     break
-            return self.exits.get(identity)
+            return self._events.exits.pop(identity, None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it said that runners can be forked."""
+        return self._events.ready
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Versions and settings, as the zygote found them."""
+        return self._events.facts
 
     @property
     def alive(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal as signals
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ class Failure(Exception):
     """The candidate failed: what the judge decides and why, in one line."""
 
     def __init__(self, verdict: Verdict, reason: str, **detail: Any) -> None:
+        reason = " ".join(reason.split())  # one line, whatever names the candidate gave its exceptions
         super().__init__(reason)
         self.verdict, self.reason, self.detail = verdict, reason, detail
 
@@ -115,23 +116,21 @@ class Contestant:
             "seed": self.bench.seed,
             "spec": to_json(spec),
         }
-        fds = []
-        if artifact:
-            fd = os.memfd_create("artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            fds.append(fd)
-            with open(fd, "wb", closefd=False) as file:
-                file.write(artifact)
-        shared = []
-        if self.bench.state is not None:
-            buffer, layout = self.bench.state
-            body["state"] = {"layout": layout.to_json(), "settled": self.bench.eager.settled}
-            shared.append(buffer.readonly_fd())
-        try:
-            self._ask("load_candidate", body, fds + shared, "while it was loaded")
-        finally:
-            for fd in fds:
-                os.close(fd)
-        self._ask("attach", self.ring.attachment(), [self.ring.buffer.fd], "while it was attached")
+        with ExitStack() as shared:
+            fds = []
+            if artifact:
+                fd = os.memfd_create("artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+                shared.callback(os.close, fd)
+                fds.append(fd)
+                with open(fd, "wb", closefd=False) as file:
+                    file.write(artifact)
+            if self.bench.state is not None:
+                buffer, layout = self.bench.state
+                body["state"] = {"layout": layout.to_json(), "settled": self.bench.eager.settled}
+                fds.append(shared.enter_context(buffer.lent(writable=False)))
+            self._ask("load_candidate", body, fds, "while it was loaded")
+        with self.ring.buffer.lent() as fd:
+            self._ask("attach", self.ring.attachment(), [fd], "while it was attached")
 
     def _guard(self, doing: str, action: Callable[[], Answer]) -> Answer:
         try:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kopt.errors import ProblemError
+from kopt.verifiers import claims
 from kopt.verifiers.budget import BLOCK
 from kopt.verifiers.cases import Case
 from kopt.verifiers.compare import Expected
@@ -240,22 +241,22 @@ class _Runner:
                 "let the end of the inputs matter: other values, or a longer output",
                 self._cut(axis),
             )
-        survey = self._invoke("survey", {})
-        for call, operand, operation in survey.get("operations", []):
+        operations, state, neutral = claims.pieces(self._invoke("survey", {}))
+        for call, operand, operation in operations:
             yield (
                 f"without {operation} (call {call}, operand {operand} instead)",
                 f"leaving out {operation} (call {call}) changes nothing that is noticed",
                 "draw inputs (or set constants) for which this operation matters",
                 self._damaged({"operation": [call, operand]}),
             )
-        for name in survey.get("state", []):
+        for name in state:
             yield (
                 f"without state {name}",
                 f"ignoring {name} changes nothing that is noticed",
                 "initialise it with values that matter, such as torch.randn",
                 self._damaged({"state": name}),
             )
-        for name, value in survey.get("neutral", {}).items():
+        for name, value in neutral.items():
             notes.append(
                 f"{name} is all {value}: a candidate that ignores it cannot be told from a right one"
             )

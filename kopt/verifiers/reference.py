@@ -8,11 +8,11 @@ from typing import Any
 from kopt.errors import ProblemError
 from kopt.sandbox import Role, RunnerHandle, Sandbox, SharedBuffer
 from kopt.sandbox.errors import RunnerCrashed, RunnerError, RunnerRaised, RunnerTimedOut
+from kopt.verifiers import claims
 from kopt.verifiers.layout import Layout, truth_specs
 from kopt.verifiers.ring import Ring
-from kopt.words import Problem, Workload, WorkloadSpec, from_json
+from kopt.words import Problem, Workload, WorkloadSpec
 
-_MOST_WORKLOADS = 256
 SECONDS = 300.0
 
 
@@ -21,7 +21,7 @@ def problem_error(problem: Problem, error: RunnerError) -> ProblemError:
     path = problem.path or problem.name
     if isinstance(error, RunnerRaised):
         if error.type == "ProblemError":
-            return ProblemError(error.message.splitlines()[0][:500])
+            return ProblemError((error.message.splitlines() or ["it cannot be judged"])[0][:500])
         line = error.line if error.file == problem.entry else None
         first = (error.message.splitlines() or [""])[0][:300]
         return ProblemError(
@@ -53,10 +53,8 @@ class Reference:
         self.ring: Ring | None = None
         self.settled: dict[str, float] = {}
         body = {"format": problem.format, "sources": dict(problem.sources), "entry": problem.entry}
-        found = self.ask("load_problem", body).get("workloads") or []
-        self.workloads: tuple[Workload, ...] = tuple(from_json(Workload, w) for w in found[:_MOST_WORKLOADS])
-        if not self.workloads:
-            raise ProblemError("declares no workload", path=problem.path or problem.name)
+        found = self.ask("load_problem", body).get("workloads")
+        self.workloads: tuple[Workload, ...] = claims.workloads(found, problem)
 
     @classmethod
     def warm(cls, problem: Problem, sandbox: Sandbox) -> Reference:
@@ -82,7 +80,7 @@ class Reference:
     def select(self, workload: Workload, seed: int, smoke: bool = False) -> WorkloadSpec:
         """Build one workload's model."""
         reply = self.ask("select", {"workload": workload.index, "seed": seed, "smoke": smoke})
-        return from_json(WorkloadSpec, reply["spec"])
+        return claims.spec(reply.get("spec"), workload, self.problem)
 
     def attach(self, layout: Layout) -> Ring:
         """Give the runner a new ring of this layout."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal as signals
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,15 +124,19 @@ def _run(
         def once(fill: int) -> sanitized.SanitizedRun:
             ring.put_inputs(0, case.inputs)
             ring.poison(slice(0, 1))
-            return sanitized.run(
-                evaluator.sandbox,
-                program,
-                arguments(layout, bench.state[1] if bench.state else None),
-                [ring.buffer.fd, *([bench.state[0].readonly_fd()] if bench.state else [])],
-                seconds=SECONDS,
-                shared_bytes=layout.size + (bench.state[1].size if bench.state else 0),
-                fill=fill,
-            )
+            with ExitStack() as lent:
+                files = [lent.enter_context(ring.buffer.lent())]
+                if bench.state:
+                    files.append(lent.enter_context(bench.state[0].lent(writable=False)))
+                return sanitized.run(
+                    evaluator.sandbox,
+                    program,
+                    arguments(layout, bench.state[1] if bench.state else None),
+                    files,
+                    seconds=SECONDS,
+                    shared_bytes=layout.size + (bench.state[1].size if bench.state else 0),
+                    fill=fill,
+                )
 
         done = once(0xFF)
         fault = sanitizer_report.find(done.text, candidate.sources)

@@ -175,10 +175,10 @@ class Trial:
         built: BuildResult = self.evaluator.sandbox.builder.build(candidate, spec_json=to_json(spec))
         self.artifact = built.artifact
         self.build = {
+            **built.report,  # first: a builder that ran a candidate's code may write anything into it
             "digest": built.digest,
             "cached": built.cached,
             "seconds": built.seconds,
-            **built.report,
         }
         detail |= {"cached": built.cached, "digest": built.digest, "report": built.report}
         if not built.ok:
@@ -363,4 +363,5 @@ def _told(report: dict[str, Any]) -> str:
     if registers is None and isinstance(kernels, (list, tuple)):
         counts = [k.get("registers") for k in kernels if isinstance(k, dict)]
         registers = max((c for c in counts if isinstance(c, int)), default=None)
-    return f"{arch} ({registers} registers)" if registers is not None else str(arch)
+    told = f"{arch} ({registers} registers)" if registers is not None else str(arch)
+    return " ".join(told.split())[:80]

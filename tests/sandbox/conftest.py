@@ -95,7 +95,8 @@ class Bench:
             for fd in fds:
                 os.close(fd)
         if attach:
-            runner.request("attach", {"ring": self.layout}, fds=[self.buffer.fd])
+            with self.buffer.lent() as ring:
+                runner.request("attach", {"ring": self.layout}, fds=[ring])
         return runner
 
 

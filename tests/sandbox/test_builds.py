@@ -128,7 +128,9 @@ def test_cache_ignores_half_written_records(tmp_path):
     (tmp_path / "ab" / "abcd").mkdir(parents=True)
     (tmp_path / "ab" / "abcd" / "record.json").write_text('{"ok": tr')
     assert cache.get("abcd") is None
-    cache.put("ef01", {"ok": False, "log": "x"}, None)
+    (tmp_path / "ab" / "abcd" / "record.json").write_text('{"ok": true, "artifact": null}')
+    assert cache.get("abcd") is None
+    cache.put("ef01", {"ok": False, "log": "x", "first_error": None, "report": {}}, None)
     record, artifact = cache.get("ef01")
     assert record["log"] == "x" and artifact is None
     assert json.loads((tmp_path / "ef" / "ef01" / "record.json").read_text())["artifact"] is None

@@ -182,6 +182,45 @@ def test_refused_system_calls(attack):
     assert attack(code) == []
 
 
+@pytest.mark.needs("seccomp")
+def test_arguments_the_kernel_cuts_off(attack):
+    # fcntl's command, the family of a pair and the number of a limit are ints: the upper half is not looked at.
+    code = """
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.argtypes = [ctypes.c_long] * 6
+    passed, high = [], 1 << 32
+    fd = os.memfd_create('own', 3)
+    pair, limits = ctypes.create_string_buffer(8), ctypes.create_string_buffer(16)
+    pair, limits = ctypes.addressof(pair), ctypes.addressof(limits)
+    calls = [('seals', 72, fd, 1033, 1), ('seals', 72, fd, high | 1033, 1), ('lease', 72, fd, high | 1024, 0)]
+    calls += [('pair', 53, 30, 1, 0, pair), ('pair', 53, high | 1, 1, 0, pair), ('pair', 53, 40, 1, 0, pair)]
+    calls += [('core', 160, 4, limits), ('core', 160, high | 4, limits), ('core', 302, 0, high | 4, limits)]
+    calls += [('flags', 16, fd, 0x40086602, limits), ('xattr', 190, fd, limits, limits, 1, 0), ('watch', 294)]
+    for name, *arguments in calls:
+        ctypes.set_errno(0)
+        result = libc.syscall(*arguments, *[0] * (6 - len(arguments)))
+        if result != -1 or ctypes.get_errno() != 1:
+            passed.append((name, result, ctypes.get_errno()))
+    import resource, socket
+    socket.socketpair()
+    return [passed, resource.getrlimit(resource.RLIMIT_CORE)]
+    """
+    assert attack(code) == [[], [1, 1]]
+
+
+def test_is_killed_first_where_memory_is_short(attack):
+    assert attack("return open('/proc/self/oom_score_adj').read().strip()") == "1000"
+    code = """
+    try:
+        open('/proc/self/oom_score_adj', 'w').write('0')
+        return 'changed'
+    except OSError:
+        return ''
+    """
+    assert attack(code) == ""
+
+
 def test_no_network(attack):
     code = """
     import socket
@@ -244,6 +283,40 @@ def test_nothing_is_left_for_the_next(attack):
     return [os.path.join(p, f) for top in tops for p, _, files in os.walk(top) for f in files]
     """
     assert [path for path in attack(code) if "planted" in path] == []
+
+
+def test_no_mark_is_left_on_the_judges_memory(bench):
+    mark = """
+    import fcntl, os
+    def run(x): return x
+    close = os.close
+    def late(fd):
+        if 'memfd:ring' in os.readlink(f'/proc/self/fd/{fd}'):
+            os.lseek(fd, 77, 0)
+            os.fchmod(fd, 0o111)
+            os.utime(fd, (5, 5))
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        close(fd)
+    os.close = late
+    """
+    look = """
+    import fcntl, os
+    def run(x): return x
+    close = os.close
+    def late(fd):
+        if 'memfd:ring' in os.readlink(f'/proc/self/fd/{fd}'):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(fd)
+            print('FOUND', os.lseek(fd, 0, 1), oct(found.st_mode), found.st_mtime, flush=True)
+        close(fd)
+    os.close = late
+    """
+    bench.load(mark).kill()
+    after = bench.load(look)
+    deadline = time.monotonic() + 5
+    while "FOUND" not in after.output_tail() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "FOUND 0 0o100600 0.0" in after.output_tail()
 
 
 def marked(mark: str) -> list[int]:

@@ -50,7 +50,8 @@ def test_module_gets_init_seed_and_state(bench):
         state.array.view(np.float32)[:] = 7
         item = {"name": "weight", "offset": 0, "dtype": "float32", "shape": [1024], "strides": [1]}
         layout = {"slots": 1, "stride": 4096, "tensors": [item]}
-        runner = bench.load(source, entry="ModelNew", init=[4.0], state=(layout, state.readonly_fd()))
+        with state.lent(writable=False) as fd:
+            runner = bench.load(source, entry="ModelNew", init=[4.0], state=(layout, fd))
         runner.round(0, 2)
     np.testing.assert_allclose(bench.y, 4 * bench.x + 14, rtol=1e-5, atol=1e-5)
 
@@ -248,7 +249,8 @@ def test_state_cannot_be_written(bench):
     with SharedBuffer(4096) as state:
         item = {"name": "w", "offset": 0, "dtype": "float32", "shape": [4], "strides": [1]}
         layout = {"slots": 1, "stride": 4096, "tensors": [item]}
-        runner = bench.load(source, state=(layout, state.readonly_fd()))
+        with state.lent(writable=False) as fd:
+            runner = bench.load(source, state=(layout, fd))
         with pytest.raises(RunnerCrashed):
             runner.round(0, 1)
         assert not state.array.any()

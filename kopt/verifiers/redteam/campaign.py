@@ -1,8 +1,8 @@
 """Run attacks through the ordinary evaluation path and say of each whether it got what it was after.
 
 An attack succeeds when it is judged ``correct`` without being so, is declared faster than it is, or leaves an
-effect outside its sandbox (:mod:`~kopt.verifiers.redteam.canaries`). After every attack that did not end in an
-ordinary verdict an honest candidate must still be judged correct.
+effect outside its sandbox (:mod:`~kopt.verifiers.redteam.canaries`). After every attack on the sandbox (family G)
+nothing of it may be left and an honest candidate must be judged correct (:mod:`~kopt.verifiers.redteam.aftermath`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kopt.errors import UsageError
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 from kopt.verifiers.evaluator import Evaluator
+from kopt.verifiers.redteam.aftermath import damage
 from kopt.verifiers.redteam.canaries import Canaries
 from kopt.verifiers.redteam.corpus import Attack, problem_of
 from kopt.verifiers.statistics import declared_faster
@@ -25,6 +26,9 @@ from kopt.words import Candidate, Evaluation, Verdict
 
 CALL_SECONDS = 10.0
 """How long a hang may last: attacks that hang are many, and prove nothing more by hanging longer."""
+
+BUILD_SECONDS = 30.0
+MEMORY_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,9 @@ def judge(evaluator: Evaluator, attack: Attack, canaries: Canaries) -> Outcome:
             break
     assert outcome is not None
     evaluation, succeeded, how = outcome
+    if attack.family == "G" and not succeeded:
+        left = damage(evaluator, attack.problem)
+        succeeded, how = bool(left), left or how
     return Outcome(
         attack=attack.name,
         family=attack.family,
@@ -128,7 +135,12 @@ def run(
             "attacks are never run with --sandbox none, they would hit this machine: use another"
         )
     base = settings or default_settings()
-    settings = base.model_copy(update={"call_seconds": min(base.call_seconds, CALL_SECONDS)})
+    less = {
+        "call_seconds": min(base.call_seconds, CALL_SECONDS),
+        "build_seconds": min(base.build_seconds, BUILD_SECONDS),
+        "memory_bytes": min(base.memory_bytes, MEMORY_BYTES),
+    }
+    settings = base.model_copy(update=less)
     outcomes: list[Outcome] = []
     tell = observe or (lambda _name, _outcome: None)
     ordered = sorted(chosen, key=lambda a: (a.problem, a.name))

@@ -1,0 +1,41 @@
+# number: 47 51 25
+# source: threat catalogue G; submissions that patched site-packages for the next run
+# tries: plants files in the Python environment, kopt's own package and caches, the system and kopt's home
+# problem: silu
+# expect: crashed
+# naive: exempt: it changes files, not a verdict
+import os
+import sys
+
+PLACES = """/usr/lib /etc / /.kopt /.kopt/runner /.kopt/runner/kopt_runner /.kopt/headers /.kopt/package @HOME@
+@USER_HOME@ /var/tmp /proc/self/cwd/.. /proc/self/root /sys/devices/system/cpu /dev""".split()
+PLACES += [sys.prefix, sys.base_prefix, *filter(None, sys.path), os.path.dirname(os.__file__)]
+planted = []
+for place in PLACES:
+    try:
+        os.chmod(place, 0o777)
+    except OSError:
+        pass
+    for name in ("@TOKEN@", "sitecustomize_@TOKEN@.py"):
+        try:
+            with open(os.path.join(place, name), "w") as file:
+                file.write("import os\n")
+            planted.append(place)
+        except OSError:
+            pass
+for path in (
+    "@SECRET_FILE@",
+    "/.kopt/headers/kopt_prelude.h",
+    "/.kopt/runner/kopt_runner/loop.py",
+    os.__file__,
+):
+    try:
+        os.truncate(path, 0)
+        planted.append(path)
+    except OSError:
+        pass
+raise RuntimeError(f"planted in {planted}")
+
+
+def run(x):
+    return x
