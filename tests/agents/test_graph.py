@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from kopt.agents.context import Context
 from kopt.agents.offline.graph import GraphError, Unsupported
+from kopt.agents.offline.proposer import OfflineProposer
 from kopt.agents.offline.reading import parse
+from kopt.words import Problem
 
 TRACE: dict[str, Any] = {
     "version": 1,
@@ -53,6 +56,24 @@ def node(**change: Any) -> list[dict[str, Any]]:
 def test_what_does_not_fit_the_schema_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(GraphError):
         parse(bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        changed(values={**TRACE["values"], "x": 1}),
+        changed(state=["x"], state_names=[]),
+        changed(constants={"c": 1}),
+        changed(nodes=node(op="aten.mm.default", args={"self": {"ref": "x"}})),
+        changed(nodes=node(op="aten._softmax.default", args={"self": {"ref": "x"}, "dim": "x"})),
+        changed(nodes=node(op="aten.sum.dim_IntList", args={"self": {"ref": "x"}, "dim": [1 << 40]})),
+    ],
+)
+def test_what_no_tracer_writes_makes_no_candidate_and_no_crash(bad: dict[str, Any]) -> None:
+    problem = Problem(name="p", format="model", sources={"p.py": ""}, entry="p.py")
+    proposer = OfflineProposer()
+    assert list(proposer.propose(Context(problem=problem, graph=bad))) == []
+    assert proposer.explain()
 
 
 def test_names_become_identifiers_that_are_safe_in_cpp() -> None:

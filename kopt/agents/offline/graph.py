@@ -21,6 +21,10 @@ class GraphError(ValueError):
     """A trace that does not fit the schema, or traces that do not fit each other."""
 
 
+UNFIT = (TypeError, LookupError, AttributeError, ValueError, ArithmeticError, AssertionError)
+"""What the arguments of an operation may cause that are not as its ATen schema says: no honest trace has such."""
+
+
 class Unsupported(Exception):
     """A graph that a generator recognises but cannot turn into a kernel; the message says why, in one line."""
 

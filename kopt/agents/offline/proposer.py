@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from kopt.agents.context import Context
-from kopt.agents.offline.graph import Graph, GraphError, Unsupported
+from kopt.agents.offline.graph import UNFIT, Graph, GraphError, Unsupported
 from kopt.agents.offline.plan import recognise
 from kopt.agents.offline.reading import parse
 from kopt.words import Candidate
@@ -43,7 +43,11 @@ class OfflineProposer:
         graph = self._graph(context)
         if graph is None:
             return
-        plans, refusals = recognise(graph)
+        try:
+            plans, refusals = recognise(graph)
+        except UNFIT as error:
+            self._reasons.append(_unfit(error))
+            return
         made = 0
         for plan in plans:
             try:
@@ -52,6 +56,8 @@ class OfflineProposer:
                     yield candidate
             except Unsupported as refusal:
                 self._reasons.append(str(refusal))
+            except UNFIT as error:
+                self._reasons.append(_unfit(error))
         if not made:
             self._reasons += refusals
         if not made and not self._reasons:
@@ -70,3 +76,14 @@ class OfflineProposer:
         except (GraphError, Unsupported) as error:
             self._reasons.append(str(error))
             return None
+
+
+def _unfit(error: Exception) -> str:
+    """A trace comes from a process that also ran untrusted code: the proposer does without it."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = where.tb_frame.f_globals.get("__name__", "") if where is not None else ""
+    return (
+        f"the trace has operations with arguments that ATen does not know ({type(error).__name__} in {place})"
+    )

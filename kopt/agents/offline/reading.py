@@ -150,7 +150,12 @@ def parse(*traces: Mapping[str, Any]) -> Graph:
     """
     if not traces:
         raise GraphError("no trace")
-    graphs = [_parse_one(t) for t in traces]
+    try:
+        graphs = [_parse_one(t) for t in traces]
+    except (TypeError, LookupError, AttributeError, ValueError) as error:
+        if isinstance(error, GraphError):
+            raise
+        raise GraphError(f"the trace does not fit the schema ({type(error).__name__})") from error
     return graphs[0] if len(graphs) == 1 else _merge(graphs)
 
 
