@@ -59,16 +59,16 @@ class Scope:
         return inside and any(fnmatch.fnmatchcase(path, pattern) for pattern in self.paths)
 
 
-def whole_file(reply: str) -> str:
-    """The file in a reply: its last fenced block, for models think aloud before they answer.
+def whole_file(reply: str) -> tuple[str, str]:
+    """The last fenced block of a reply, with the language it names: models think aloud before they answer.
 
     Raises:
         EditError: there is none, or it has no end.
     """
     blocks = _FENCE.findall(reply)
     if blocks:
-        text: str = blocks[-1][2]
-        return text
+        _, language, text = blocks[-1]
+        return language, text
     if "```" in reply:
         raise EditError("the reply ends inside its code block: give the whole file, and less talk before it")
     raise EditError("the reply holds no file: give it in one fenced code block")

@@ -73,6 +73,12 @@ SecondsOption = Annotated[
 EvaluationsOption = Annotated[
     int | None, typer.Option("--budget-evaluations", metavar="N", help="Most candidates to evaluate.")
 ]
+DollarsOption = Annotated[
+    float | None, typer.Option("--budget-dollars", metavar="D", help="Most to pay for models.")
+]
+TokensOption = Annotated[
+    int | None, typer.Option("--budget-tokens", metavar="N", help="Most tokens to exchange with models.")
+]
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -186,6 +192,11 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:.0f} {unit}"
     return f"{seconds * 1e9:.3g} ns"
+
+
+def amount(name: str, value: float) -> str:
+    """How much of a resource, as people read it: ``$0.0123``, ``120 seconds``."""
+    return f"${value:.4g}" if name == "dollars" else f"{value:.0f} {name.replace('_', ' ')}"
 
 
 def gain(speedup: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kopt.cli.common import (
+    DollarsOption,
     EvaluationsOption,
     JsonOption,
     PolicyKind,
@@ -17,6 +18,7 @@ from kopt.cli.common import (
     SandboxOption,
     SecondsOption,
     SetOption,
+    TokensOption,
     console,
     parse_sets,
     print_json,
@@ -32,6 +34,7 @@ class StrategyName(enum.StrEnum):
     """How to search."""
 
     OFFLINE = "offline"
+    REFINE = "refine"
 
 
 def optimize(
@@ -39,6 +42,24 @@ def optimize(
     sets: SetOption = None,
     budget_seconds: SecondsOption = 120.0,
     budget_evaluations: EvaluationsOption = None,
+    budget_dollars: DollarsOption = None,
+    budget_tokens: TokensOption = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="PROVIDER/NAME[@URL]",
+            help="A language model that proposes, as openai/NAME. May be repeated.",
+        ),
+    ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--price",
+            metavar="MODEL=IN,OUT",
+            help="Dollars per million tokens, where none or another is published.",
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="KERNEL", help="Name in the library (the problem's).")
     ] = None,
@@ -46,8 +67,12 @@ def optimize(
         bool, typer.Option("--allow-weak", help="Work on a problem that wrong answers pass (see kopt lint).")
     ] = False,
     strategy: Annotated[
-        StrategyName, typer.Option("--strategy", help="How to search; `offline` needs no key and no network.")
-    ] = StrategyName.OFFLINE,
+        StrategyName | None,
+        typer.Option(
+            "--strategy",
+            help="How to search: `offline` needs no key, `refine` is for models and their default.",
+        ),
+    ] = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
     policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
     as_json: JsonOption = False,
@@ -66,7 +91,11 @@ def optimize(
             budget_seconds=budget_seconds,
             budget_evaluations=budget_evaluations,
             name=name,
-            strategy=strategy.value,
+            strategy=strategy.value if strategy else None,
+            models=model or (),
+            prices=price or (),
+            budget_dollars=budget_dollars,
+            budget_tokens=budget_tokens,
             allow_weak=allow_weak,
             sandbox=sandbox.value,
             policy=policy.value,

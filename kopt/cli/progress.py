@@ -84,6 +84,12 @@ class Progress:
     def _on_baseline(self, payload: Mapping[str, Any]) -> None:
         self._do(f"timing the baseline {payload.get('name', '')}")
 
+    def _on_model(self, payload: Mapping[str, Any]) -> None:
+        from rich.markup import escape
+
+        if payload["error"]:
+            self._say(f"  [yellow]{escape(payload['error'])}[/]")
+
     def _on_proposed(self, payload: Mapping[str, Any]) -> None:
         self._do(f"{payload['phase']}  #{payload['number']}  {payload['label']}")
 
@@ -150,6 +156,7 @@ class Progress:
         spent, limits = self._ledger.spent, self._ledger.limits
         rows = []
         for name, limit in limits.items():
-            left = max(0.0, limit - spent[name])
-            rows.append((f"{left:.0f} of {limit:.0f} {name} left", spent[name], limit))
+            used = spent.get(name, 0.0)
+            left, digits = max(0.0, limit - used), 2 if name == "dollars" else 0
+            rows.append((f"{left:.{digits}f} of {limit:.{digits}f} {name} left", used, limit))
         return rows

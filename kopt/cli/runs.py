@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kopt.cli.common import (
+    DollarsOption,
     EvaluationsOption,
     JsonOption,
     SecondsOption,
+    TokensOption,
+    amount,
     command,
     console,
     gain,
@@ -98,8 +101,13 @@ def show(
         f"[bold]{escape(record.problem)}[/]  run {record.id}  {status}  {escape(record.reason)}",
         soft_wrap=True,
     )
-    budget = ", ".join(f"{record.spent.get(k, 0):.0f} of {v:g} {k}" for k, v in record.budget.items() if v)
-    out.print(f"[dim]strategy {record.strategy}; spent {budget or 'without a limit'}[/]\n", soft_wrap=True)
+    spent = {**dict.fromkeys(record.budget, 0.0), **record.spent}
+    budget = ", ".join(
+        amount(k, v) + (f" of {record.budget[k]:g}" if record.budget.get(k) else "")
+        for k, v in spent.items()
+        if v or record.budget.get(k)
+    )
+    out.print(f"[dim]strategy {record.strategy}; spent {budget or 'nothing yet'}[/]\n", soft_wrap=True)
     best = next((m.evaluation for m in reversed(made) if m.candidate == record.best), None)
     if made:
         out.print(candidates_table(made, best, shown=1000))
@@ -144,6 +152,8 @@ def resume(
     run: RunArgument,
     budget_seconds: SecondsOption = None,
     budget_evaluations: EvaluationsOption = None,
+    budget_dollars: DollarsOption = None,
+    budget_tokens: TokensOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Continue a run after Ctrl-C or kill -9, or a finished one with a larger budget (of the whole run)."""
@@ -152,7 +162,12 @@ def resume(
 
     with progress(console(stderr=as_json)) as observer:
         result = run_resume(
-            run, budget_seconds=budget_seconds, budget_evaluations=budget_evaluations, observer=observer
+            run,
+            budget_seconds=budget_seconds,
+            budget_evaluations=budget_evaluations,
+            budget_dollars=budget_dollars,
+            budget_tokens=budget_tokens,
+            observer=observer,
         )
     if as_json:
         print_json(result.document())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kopt.cli.common import call_seconds, duration, gain, shorten
+from kopt.cli.common import amount, call_seconds, duration, gain, shorten
 from kopt.cli.report import STYLES, describe_error
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ def show_result(out: Console, result: RunResult) -> None:
             out.print(f"  the best correct candidate: {_gains(result.best)}", soft_wrap=True)
     for note in result.notes:
         out.print(f"  [dim]note[/] {escape(note)}", soft_wrap=True)
+    paid = [amount(name, result.spent[name]) for name in ("dollars", "tokens") if result.spent.get(name)]
+    if paid:
+        out.print(f"  the models cost {', '.join(paid)}", soft_wrap=True)
     out.print(
         f"  [dim]{result.evaluated} candidate{'s'[result.evaluated == 1 :]} in {result.seconds:.0f} s; "
         f"`kopt runs show {result.run}` has every detail[/]",

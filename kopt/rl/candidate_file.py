@@ -9,19 +9,16 @@ A file that can be read is a candidate, however bad: that it has no entry or doe
 
 from __future__ import annotations
 
-import ast
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kopt.agents.source_file import SUFFIXES, candidate_of
 from kopt.errors import UsageError
 from kopt.words import Candidate, Language, Style, from_json
 
 MOST_BYTES = 8 << 20
-_EXPORT = re.compile(r"\bTVM_FFI_DLL_EXPORT_TYPED_FUNC\s*\(\s*(\w+)")
-_NATIVE = {".cpp": Language.CPP, ".cc": Language.CPP, ".cxx": Language.CPP, ".cu": Language.CUDA}
 _LANGUAGES = {
     "cpp": Language.CPP,
     "c++": Language.CPP,
@@ -42,10 +39,8 @@ def read_candidate(path: str | Path) -> Candidate:
     path = Path(path)
     text = _text(path)
     suffix = path.suffix.lower()
-    if suffix in _NATIVE:
-        return _native(path, text, _NATIVE[suffix])
-    if suffix == ".py":
-        return _python(path, text)
+    if suffix in SUFFIXES:
+        return candidate_of(path.name, text)
     if suffix == ".json":
         return _document(path, text)
     raise UsageError(
@@ -66,35 +61,6 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}: {error.strerror}; give a file that can be read") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text; give the source, not a built file") from None
-
-
-def _native(path: Path, text: str, language: Language) -> Candidate:
-    found = _EXPORT.findall(text)
-    symbol = "run" if "run" in found or not found else found[0]
-    return Candidate(
-        sources={path.name: text}, language=language, entry=f"{path.name}::{symbol}", style=Style.DESTINATION
-    )
-
-
-def _python(path: Path, text: str) -> Candidate:
-    try:
-        nodes = list(ast.walk(ast.parse(text)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        nodes = []
-    names = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    symbol = next((name for name in ("ModelNew", "run_into", "run") if name in names), "run")
-    jit = any(
-        "triton" in ast.unparse(decorator)
-        for node in nodes
-        if isinstance(node, ast.FunctionDef)
-        for decorator in node.decorator_list
-    )
-    return Candidate(
-        sources={path.name: text},
-        language=Language.TRITON if jit else Language.TORCH,
-        entry=f"{path.name}::{symbol}",
-        style=Style.DESTINATION if symbol == "run_into" else Style.RETURNING,
-    )
 
 
 def _document(path: Path, text: str) -> Candidate:

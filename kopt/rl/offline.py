@@ -10,13 +10,12 @@ Part of the budget is kept back for the last step, for an unconfirmed winner is 
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
-from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score, sure
+from kopt.rl.searching import STEP, Searching
+from kopt.rl.strategy import Plan, Trial, score
 from kopt.words import Candidate, Evaluation, Language
 
 TUNED = 2
@@ -25,15 +24,6 @@ WORTH_TUNING = 0.7
 """A base candidate this much worse than the best one is not tuned."""
 PATIENCE = 10
 """Trials in a row without a gain of :data:`STEP` after which tuning a candidate ends."""
-STEP = 1.01
-CONFIRMED = 3
-"""How many candidates may be tried for the confirmation."""
-CONFIRM_SECONDS = 15.0
-"""What a quick trial is thought to take until two have been seen: the first also times baselines."""
-MOST_CONFIRM_SHARE = 0.35
-"""Of the budget, where that is less."""
-TRIAL_SECONDS = 5.0
-"""What a quick trial is thought to take until two have been seen: the first also times the baselines."""
 
 TIMED = (Language.CPP, Language.TORCH)
 CHECK_SECONDS = 10.0
@@ -60,7 +50,7 @@ class Search(Protocol):
         """The instance's time over the better baseline's, or None when it is not correct."""
 
 
-class Offline(Planned):
+class Offline(Searching):
     """Explore, tune, confirm."""
 
     name = "offline"
@@ -68,12 +58,9 @@ class Offline(Planned):
     def __init__(
         self, source: Source, tuner: Callable[[Candidate, Evaluation], Search], ledger: Ledger
     ) -> None:
-        super().__init__(self._story())
+        super().__init__(self._story(), ledger)
         self._source = source
         self._tuner = tuner
-        self._ledger = ledger
-        self._seen: dict[str, tuple[Candidate, Evaluation]] = {}
-        self._seconds: list[float] = []
 
     def explain(self) -> list[str]:
         """What the proposer has to say."""
@@ -102,11 +89,6 @@ class Offline(Planned):
             if self._ledger.left(SECONDS) > CHECK_SECONDS and self._ledger.left(EVALUATIONS) >= 1:
                 yield Trial(candidate=candidate, effort="quick", phase="check")
 
-    def _try(self, candidate: Candidate, phase: Phase) -> Plan:
-        evaluation = yield Trial(candidate=candidate, effort="quick", phase=phase)
-        self._seen[candidate.digest] = (candidate, evaluation)
-        self._seconds.append(evaluation.seconds)
-
     def _tune(self, base: Candidate, evaluation: Evaluation) -> Plan:
         search = self._tuner(base, evaluation)
         best, fruitless = score(evaluation), 0
@@ -120,22 +102,3 @@ class Offline(Planned):
             search.tell(candidate, 1 / value if value else None)
             fruitless = 0 if value > best * STEP else fruitless + 1
             best = max(best, value)
-
-    def _confirm(self) -> Plan:
-        for place, (candidate, quick) in enumerate(self._ranked()[:CONFIRMED]):
-            if place and score(quick) <= 1.0:
-                return
-            full = yield Trial(candidate=candidate, effort="full", phase="confirm")
-            if is_win(full):
-                return
-
-    def _ranked(self) -> list[tuple[Candidate, Evaluation]]:
-        """The correct and timed candidates, surest gain first: a lucky measurement has a wide interval."""
-        timed = [pair for pair in self._seen.values() if score(pair[1]) > 0]
-        return sorted(timed, key=lambda pair: -sure(pair[1]))
-
-    def _may_search(self) -> bool:
-        """Whether another quick trial leaves enough for the confirmation."""
-        kept = min(CONFIRM_SECONDS, MOST_CONFIRM_SHARE * self._ledger.limits.get(SECONDS, math.inf))
-        trial = statistics.median(self._seconds[1:]) if len(self._seconds) > 1 else TRIAL_SECONDS
-        return self._ledger.left(EVALUATIONS) > 1 and self._ledger.left(SECONDS) > kept + trial

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
 from kopt.rl.admit import admit_winner, built_artifact, choose_name
-from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
+from kopt.rl.ledger import DOLLARS, EVALUATIONS, SECONDS, TOKENS, Ledger
 from kopt.rl.loop import Loop, Observer
+from kopt.rl.models import Models
 from kopt.rl.problem_file import open_problem
 from kopt.rl.result import RunResult
-from kopt.rl.strategies import STRATEGIES, make_strategy
+from kopt.rl.strategies import choose_strategy, make_strategy
 from kopt.rl.strategy import Effort, is_win
 from kopt.rl.weakness import refuse_weak
 from kopt.settings import Settings
@@ -49,8 +50,12 @@ def optimize(
     overrides: Mapping[str, str] | None = None,
     budget_seconds: float | None = DEFAULT_SECONDS,
     budget_evaluations: int | None = None,
+    budget_dollars: float | None = None,
+    budget_tokens: int | None = None,
     name: str | None = None,
-    strategy: str = "offline",
+    strategy: str | None = None,
+    models: Sequence[str] = (),
+    prices: Sequence[str] = (),
     allow_weak: bool = False,
     sandbox: str = "auto",
     policy: Policy | str = Policy.ALLOW_LIBRARY,
@@ -64,8 +69,13 @@ def optimize(
         overrides: module constants to replace, as source text (``{"batch_size": "16"}``).
         budget_seconds: wall time for everything, baselines and confirmation included; None is no limit.
         budget_evaluations: most candidates to evaluate; None is no limit.
+        budget_dollars: most to pay for models; every model then needs a price.
+        budget_tokens: most tokens to exchange with models.
         name: the kernel's name in the library; the problem's own name when not given.
-        strategy: how to search; one of :data:`kopt.rl.strategies.STRATEGIES`.
+        strategy: how to search; one of :data:`kopt.rl.strategies.STRATEGIES`. Without one ``refine`` where there are
+            models, else ``offline``.
+        models: who proposes, as ``PROVIDER/NAME`` or ``PROVIDER/NAME@URL``.
+        prices: ``MODEL=PROMPT,REPLY`` in dollars per million tokens, where no published price is right.
         allow_weak: work on a problem that trivial answers pass.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
         policy: what candidates may leave to libraries: ``strict``, ``allow-library`` or ``free``.
@@ -78,9 +88,9 @@ def optimize(
         RunInterrupted: Ctrl-C; the run can be resumed.
     """
     settings = settings or process_settings()
-    if strategy not in STRATEGIES:
-        raise UsageError(f"no strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
-    budget = _budget(budget_seconds, budget_evaluations)
+    chosen = choose_strategy(strategy, models)
+    budget = _budget(budget_seconds, budget_evaluations, budget_dollars, budget_tokens)
+    team = Models.open(models, settings, prices=prices, budget=budget)
     ledger = Ledger(budget)
     problem = open_problem(problem, overrides)
     kernel = choose_name(name, problem, settings.library)
@@ -90,12 +100,18 @@ def optimize(
             weak = refuse_weak(problem, evaluator, store, allow_weak=allow_weak, observer=tell)
             run = store.create_run(
                 problem,
-                strategy=strategy,
+                strategy=chosen,
                 budget=budget,
-                options={"name": kernel, "allow_weak": allow_weak, "sandbox": sandbox, "policy": str(policy)},
+                options={
+                    "name": kernel,
+                    "allow_weak": allow_weak,
+                    "sandbox": sandbox,
+                    "policy": str(policy),
+                    **team.options(),
+                },
             )
-            session = _Session(store, run, problem, evaluator, ledger, settings, tell)
-            return session.work(strategy, kernel, notes=weak)
+            session = _Session(store, run, problem, evaluator, ledger, settings, tell, team)
+            return session.work(chosen, kernel, notes=weak)
 
 
 def resume(
@@ -103,6 +119,8 @@ def resume(
     *,
     budget_seconds: float | None = None,
     budget_evaluations: int | None = None,
+    budget_dollars: float | None = None,
+    budget_tokens: int | None = None,
     settings: Settings | None = None,
     observer: Observer | None = None,
 ) -> RunResult:
@@ -112,6 +130,8 @@ def resume(
         run: its id, or the beginning of it.
         budget_seconds: a new budget for the whole run; it also lets a finished run go on.
         budget_evaluations: likewise.
+        budget_dollars: likewise.
+        budget_tokens: likewise.
         settings: where things are kept; the process's when not given.
         observer: gets (kind, payload) as things happen.
 
@@ -123,35 +143,46 @@ def resume(
     tell = _Relay(observer)
     with Store(settings.database_url) as store:
         record = store.run(run)
-        more = budget_seconds is not None or budget_evaluations is not None
+        given = _budget(budget_seconds, budget_evaluations, budget_dollars, budget_tokens)
+        more = any(limit is not None for limit in given.values())
         if not record.status.resumable and record.status is not RunStatus.RUNNING and not more:
             raise UsageError(
                 f"run {record.id} is {record.status}; to go on, give it a larger budget: "
                 f"`kopt runs resume {record.id} --budget-seconds N`"
             )
         budget = dict(record.budget)
-        given = _budget(budget_seconds, budget_evaluations)
         budget.update({name: limit for name, limit in given.items() if limit is not None})
         problem = store.problem(record.problem_digest)
+        team = Models.recall(record.options, settings)
         store.lease(record.id).close()  # is anyone at it? Better asked before a sandbox is started
         ledger = Ledger(budget, spent=record.spent)
         policy = str(record.options.get("policy", Policy.ALLOW_LIBRARY))
         sandbox = str(record.options["sandbox"])
         with _open_evaluator(problem, sandbox, settings, tell, policy) as evaluator:
-            session = _Session(store, record.id, problem, evaluator, ledger, settings, tell)
+            session = _Session(store, record.id, problem, evaluator, ledger, settings, tell, team)
             return session.work(record.strategy, str(record.options["name"]), budget=budget if more else None)
 
 
-def _budget(seconds: float | None, evaluations: int | None) -> dict[str, float | None]:
+def _budget(
+    seconds: float | None, evaluations: int | None, dollars: float | None, tokens: int | None
+) -> dict[str, float | None]:
     if seconds is not None and not seconds > 0:
         raise UsageError(f"a budget of {seconds:g} seconds buys nothing; give a positive number")
     if evaluations is not None and evaluations < 1:
         raise UsageError(f"a budget of {evaluations} evaluations buys nothing; give at least 1")
-    return {SECONDS: seconds, EVALUATIONS: evaluations}
+    if dollars is not None and not dollars > 0:
+        raise UsageError(f"a budget of {dollars:g} dollars buys nothing; give a positive number")
+    if tokens is not None and tokens < 1:
+        raise UsageError(f"a budget of {tokens} tokens buys nothing; give at least 1")
+    return {SECONDS: seconds, EVALUATIONS: evaluations, DOLLARS: dollars, TOKENS: tokens}
+
+
+_KEPT = {"stage": "candidate.stage", "model": "model.called"}
+"""What is told by others than the loop and belongs into a run's history."""
 
 
 class _Relay:
-    """Hands what happens to the observer, and the judge's stages to the store as well."""
+    """Hands what happens to the observer; the judge's stages and calls to models to the store as well."""
 
     def __init__(self, observer: Observer | None) -> None:
         self._observer = observer
@@ -164,9 +195,9 @@ class _Relay:
     def __call__(self, kind: str, payload: Mapping[str, Any]) -> None:
         if self._observer is not None:
             self._observer(kind, payload)
-        if kind == "stage" and self._store is not None:
+        if kind in _KEPT and self._store is not None:
             store, lease = self._store
-            store.append(lease, "candidate.stage", payload)
+            store.append(lease, _KEPT[kind], payload)
 
 
 @contextlib.contextmanager
@@ -193,6 +224,7 @@ class _Session:
     ledger: Ledger
     settings: Settings
     observe: _Relay
+    models: Models
 
     def work(
         self,
@@ -209,7 +241,8 @@ class _Session:
             self.store.set_status(lease, RunStatus.RUNNING, spent=self.ledger.spent)
             self.ledger.keep_with(lambda spent: self.store.save_spending(lease, spent))
             self.observe("run", {"run": self.run, "strategy": strategy, "ledger": self.ledger})
-            policy = make_strategy(strategy, self.problem, self.evaluator, self.ledger)
+            clients = self.models.clients(self.settings, self.ledger, self.observe)
+            policy = make_strategy(strategy, self.problem, self.evaluator, self.ledger, clients)
             loop = Loop(
                 store=self.store,
                 lease=lease,
@@ -241,7 +274,7 @@ class _Session:
                 line = (str(error) or type(error).__name__).splitlines()[0]
                 self.store.set_status(lease, RunStatus.FAILED, reason=line, spent=self.ledger.spent)
                 raise
-            remarks = (*notes, *(() if loop.made else policy.explain()))
+            remarks = (*notes, *self.models.remarks(), *(() if loop.made else policy.explain()))
             reason = _summary(loop, ended, best, won, remarks)
             self.store.set_status(
                 lease,
@@ -262,6 +295,7 @@ class _Session:
             notes=remarks,
             evaluated=len({stored.candidate for stored in evaluations}),
             seconds=self.ledger.spent[SECONDS],
+            spent=self.ledger.spent,
             evaluations=evaluations,
         )
 

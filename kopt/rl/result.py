@@ -24,6 +24,7 @@ class RunResult:
         notes: what the proposer left out and why, and what else a user should know.
         evaluated: how many candidates were evaluated, over all sessions of the run.
         seconds: wall time, over all sessions of the run.
+        spent: every resource the ledger counted, over all sessions: evaluations, device seconds, dollars, tokens.
     """
 
     run: str
@@ -35,6 +36,7 @@ class RunResult:
     notes: tuple[str, ...]
     evaluated: int
     seconds: float
+    spent: Mapping[str, float]
     evaluations: tuple[StoredEvaluation, ...]
 
     def document(self) -> Mapping[str, Any]:
@@ -50,4 +52,5 @@ class RunResult:
             "notes": list(self.notes),
             "evaluated": self.evaluated,
             "seconds": round(self.seconds, 3),
+            "spent": dict(self.spent),
         }

@@ -147,10 +147,8 @@ def test_an_edit_changes_its_lines_and_no_others(lines, data):
 
 
 def test_whole_files():
-    assert (
-        whole_file("Plan:\n```\nthink\n```\nso\n```cpp\nint x;\n// ``` inside\n```\nDone.")
-        == "int x;\n// ``` inside\n"
-    )
+    reply = "Plan:\n```\nthink\n```\nso\n```cpp\nint x;\n// ``` inside\n```\nDone."
+    assert whole_file(reply) == ("cpp", "int x;\n// ``` inside\n")
     with pytest.raises(EditError, match="ends inside its code block"):
         whole_file("```cpp\nint x;\n")
     with pytest.raises(EditError, match="holds no file"):

@@ -7,6 +7,7 @@ attempt costs although it brought nothing is settled too: a server that fails ha
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -55,6 +56,7 @@ class Client:
         cache: ReplyCache | None = None,
         patience: Patience | None = None,
         observe: Callable[[str, Mapping[str, Any]], None] | None = None,
+        allowance: Callable[[], float] | None = None,
     ) -> None:
         """Put a client together.
 
@@ -64,6 +66,7 @@ class Client:
             prices: the run's price table.
             cache: where replies are kept; None keeps none.
             patience: how long to go on when calls fail.
+            allowance: seconds a call that begins now may take, where that is less than patience.
             observe: gets ("model", facts) after every call; the facts hold no text of prompt or reply.
         """
         self.name = wire.endpoint.name
@@ -74,6 +77,7 @@ class Client:
         self._patience = patience or Patience()
         self._pace = Pace(self._patience)
         self._observe = observe
+        self._allowance = allowance or (lambda: math.inf)
 
     def complete(self, request: Request, *, sample: int = 0) -> Reply:
         """Answer a request; see :class:`~kopt.agents.chat.words.ChatModel`."""
@@ -102,7 +106,7 @@ class Client:
     def _persist(self, request: Request, call: _Call) -> tuple[Answer, BaseModel | None]:
         """Attempt until a good reply is there or patience ends."""
         patience, malformed = self._patience, 0
-        until = call.started + patience.seconds
+        until = call.started + min(patience.seconds, self._allowance())
         while True:
             self._pace.wait(until)
             call.attempts += 1

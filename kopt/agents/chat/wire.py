@@ -118,8 +118,10 @@ class Wire:
             )
         if endpoint.url is None and not endpoint.local:
             found = litellm.validate_environment(endpoint.route)
-            if not found["keys_in_environment"] and found["missing_keys"]:
-                names = " or ".join(found["missing_keys"])
+            own = self._key_name()
+            missing = [own] if os.environ.get(own) == "" else found["missing_keys"]
+            if missing and (missing == [own] or not found["keys_in_environment"]):
+                names = " or ".join(missing)
                 raise BadKey(f"no key for {endpoint.name}: set {names} in the environment")
 
     def call(self, request: Request, *, silence: float, until: float) -> Answer:

@@ -1,0 +1,48 @@
+"""The candidate a source file holds: language, entry and style, read from its text. Nothing of it is executed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import PurePath
+
+from kopt.words import Candidate, Language, Style
+
+_EXPORT = re.compile(r"\bTVM_FFI_DLL_EXPORT_TYPED_FUNC\s*\(\s*(\w+)")
+_NATIVE = {".cpp": Language.CPP, ".cc": Language.CPP, ".cxx": Language.CPP, ".cu": Language.CUDA}
+SUFFIXES = frozenset({*_NATIVE, ".py"})
+
+
+def candidate_of(name: str, text: str) -> Candidate:
+    """The candidate in a file of that name, whose suffix is one of :data:`SUFFIXES`; however bad its text is."""
+    suffix = PurePath(name).suffix.lower()
+    return _python(name, text) if suffix == ".py" else _native(name, text, _NATIVE[suffix])
+
+
+def _native(name: str, text: str, language: Language) -> Candidate:
+    found = _EXPORT.findall(text)
+    symbol = "run" if "run" in found or not found else found[0]
+    return Candidate(
+        sources={name: text}, language=language, entry=f"{name}::{symbol}", style=Style.DESTINATION
+    )
+
+
+def _python(name: str, text: str) -> Candidate:
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = []
+    names = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    symbol = next((name for name in ("ModelNew", "run_into", "run") if name in names), "run")
+    jit = any(
+        "triton" in ast.unparse(decorator)
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+    )
+    return Candidate(
+        sources={name: text},
+        language=Language.TRITON if jit else Language.TORCH,
+        entry=f"{name}::{symbol}",
+        style=Style.DESTINATION if symbol == "run_into" else Style.RETURNING,
+    )

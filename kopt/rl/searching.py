@@ -1,0 +1,58 @@
+"""What strategies that search with quick trials share: what was seen, when to stop, and confirming the winner.
+
+Part of the budget is kept back for the confirmation, for an unconfirmed winner is none.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
+from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score, sure
+from kopt.words import Candidate, Evaluation
+
+STEP = 1.01
+"""A gain smaller than this is none."""
+CONFIRMED = 3
+"""How many candidates may be tried for the confirmation."""
+CONFIRM_SECONDS = 15.0
+"""What is kept back for the confirmation."""
+MOST_CONFIRM_SHARE = 0.35
+"""Of the budget, where that is less."""
+TRIAL_SECONDS = 5.0
+"""What a quick trial is thought to take until two have been seen: the first also times the baselines."""
+
+
+class Searching(Planned):
+    """A plan of quick trials that ends in a confirmation."""
+
+    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+        super().__init__(plan)
+        self._ledger = ledger
+        self._seen: dict[str, tuple[Candidate, Evaluation]] = {}
+        self._seconds: list[float] = []
+
+    def _try(self, candidate: Candidate, phase: Phase) -> Plan:
+        evaluation = yield Trial(candidate=candidate, effort="quick", phase=phase)
+        self._seen[candidate.digest] = (candidate, evaluation)
+        self._seconds.append(evaluation.seconds)
+
+    def _confirm(self) -> Plan:
+        for place, (candidate, quick) in enumerate(self._ranked()[:CONFIRMED]):
+            if place and score(quick) <= 1.0:
+                return
+            full = yield Trial(candidate=candidate, effort="full", phase="confirm")
+            if is_win(full):
+                return
+
+    def _ranked(self) -> list[tuple[Candidate, Evaluation]]:
+        """The correct and timed candidates, surest gain first: a lucky measurement has a wide interval."""
+        timed = [pair for pair in self._seen.values() if score(pair[1]) > 0]
+        return sorted(timed, key=lambda pair: -sure(pair[1]))
+
+    def _may_search(self) -> bool:
+        """Whether another quick trial leaves enough for the confirmation."""
+        kept = min(CONFIRM_SECONDS, MOST_CONFIRM_SHARE * self._ledger.limits.get(SECONDS, math.inf))
+        trial = statistics.median(self._seconds[1:]) if len(self._seconds) > 1 else TRIAL_SECONDS
+        return self._ledger.left(EVALUATIONS) > 1 and self._ledger.left(SECONDS) > kept + trial
