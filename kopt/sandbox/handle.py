@@ -66,7 +66,7 @@ class RunnerHandle:
         self._link, self._ended, self._release = link, ended, release
         self._pidfd = os.pidfd_open(pid)
         self._timeout = -1.0
-        self._frozen = False
+        self._frozen: list[int] = []
         self._lock = threading.Lock()
         self._nonces = b""
         self._open = True
@@ -189,8 +189,8 @@ class RunnerHandle:
     def round(self, start: int, count: int, *, timeout: float = 60.0) -> float:
         """Have slots ``start`` .. ``start + count - 1`` called; seconds from asking to the answer.
 
-        ``count`` 0 is the empty round. Raises what :meth:`request` raises; after a call that failed, its
-        details.
+        ``count`` 0 is the empty round. A frozen runner is let go when the clock runs. Raises what
+        :meth:`request` raises; after a call that failed, its details.
         """
         if not self._open:
             raise RunnerCrashed("the runner has been killed", tail=self.output_tail())
@@ -202,6 +202,8 @@ class RunnerHandle:
         try:
             begin = time.perf_counter_ns()
             send(message)
+            if self._frozen:  # only now: what moves before the clock runs would have its work for nothing
+                self.thaw()
             answer = receive(16)
             end = time.perf_counter_ns()
             if len(answer) != ANSWER.size:
@@ -231,16 +233,16 @@ class RunnerHandle:
         """
         if self._frozen or not self._open:
             return
-        if not processes.freeze(self.pid):
+        self._frozen = processes.freeze(self.pid)
+        if not self._frozen:
             self.kill()
             raise RunnerError("the runner could not be stopped")
-        self._frozen = True
 
     def thaw(self) -> None:
         """Let a frozen runner go on."""
         if self._frozen and self._open:
-            processes.thaw(self.pid)
-            self._frozen = False
+            processes.thaw(self._frozen)
+        self._frozen = []
 
     def kill(self) -> None:
         """End the runner and everything it started; returns when they are gone. May be called again."""

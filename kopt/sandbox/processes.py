@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterable
 
 
 def descendants(pid: int) -> list[int]:
@@ -39,8 +40,8 @@ def states(pid: int) -> set[str]:
     return result
 
 
-def freeze(pid: int, timeout: float = 5.0) -> bool:
-    """Stop a runner and everything below it; true once every thread is seen stopped."""
+def freeze(pid: int, timeout: float = 5.0) -> list[int]:
+    """Stop a runner and everything below it; all of them, once every thread is seen stopped, else nothing."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         family = descendants(pid)
@@ -48,14 +49,14 @@ def freeze(pid: int, timeout: float = 5.0) -> bool:
             with contextlib.suppress(OSError):
                 os.kill(member, signal.SIGSTOP)
         if all(states(member) <= {"T", "Z", "X"} for member in family) and descendants(pid) == family:
-            return True
+            return family
         time.sleep(0.00005)
-    return False
+    return []
 
 
-def thaw(pid: int) -> None:
-    """Continue a runner and everything below it."""
-    for member in descendants(pid):
+def thaw(family: Iterable[int]) -> None:
+    """Continue what :func:`freeze` stopped; nothing can have been started meanwhile."""
+    for member in family:
         with contextlib.suppress(OSError):
             os.kill(member, signal.SIGCONT)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal as signals
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -15,10 +16,12 @@ from typing import Any, TypeVar
 from kopt.sandbox import Limits, Role, Sandbox
 from kopt.sandbox.errors import ProtocolViolation, RunnerCrashed, RunnerError, RunnerRaised, RunnerTimedOut
 from kopt.verifiers.clock import Stretch
+from kopt.verifiers.glance import Glance
 from kopt.verifiers.workbench import Workbench
 from kopt.words import Candidate, Language, Style, Verdict, to_json
 
 Answer = TypeVar("Answer")
+_PROMPT = 5e-4  # seconds within which an undisturbed judge has looked
 _GRACE = {Language.CPP: 10.0, Language.CUDA: 10.0, Language.TRITON: 60.0, Language.TORCH: 60.0}
 
 
@@ -177,15 +180,25 @@ class Contestant:
         return min(usual, self.seconds)
 
     def round(self, stretch: Stretch, doing: str = "while it ran") -> float:
-        """Let it run on these slots: thaw, time, freeze. Nothing of it moves afterwards."""
-        self.runner.thaw()
-        seconds = self._guard(
-            doing,
-            lambda: self.runner.round(stretch.start, stretch.count, timeout=self.allowed(stretch.count)),
-        )
+        """Let it run on these slots: time, freeze. Nothing of it moves afterwards.
+
+        Between the answer and the freeze it could go on working, so its outputs are looked at in between: what
+        changes afterwards was not done when it said so. Whoever keeps the judge from looking pays for that time.
+        """
+        glance = Glance(self.ring, stretch)
+        allowed = self.allowed(stretch.count)
+        began = time.perf_counter()
+        seconds = self._guard(doing, lambda: self.runner.round(stretch.start, stretch.count, timeout=allowed))
+        glance.take()
+        late = time.perf_counter() - began - seconds
         self.freeze()
+        if glance.changed():
+            raise Failure(
+                Verdict.TAMPERED,
+                f"it went on writing outputs after it had answered ({doing}): finish each call's work in that call",
+            )
         self.called = self.called or stretch.count > 0
-        return seconds
+        return seconds + (late if late > _PROMPT and stretch.count else 0.0)
 
     def empty(self) -> float:
         """Time a round without calls, on old contents."""

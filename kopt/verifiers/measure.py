@@ -8,12 +8,14 @@ it is checked on.
 from __future__ import annotations
 
 import random
+import secrets
 import statistics
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from kopt.verifiers.cases import DECLARED, draw_seed
 from kopt.verifiers.clock import Agreement, Schedule, Stretch, agreement, last_level_cache
@@ -29,7 +31,8 @@ from kopt.words import Verdict
 
 _SECRET = random.SystemRandom()
 _SAMPLE = 1 << 17  # elements looked at after every round: few enough to leave the time to rounds
-_CHECKED_SLOTS = 4
+_CHECKED_SLOTS = 8
+_BLOCK = 256
 
 
 class Side(Protocol):
@@ -54,6 +57,17 @@ class ReferenceSide:
         seconds = self.reference.round(stretch.start, stretch.count)
         self.reference.freeze()
         return seconds
+
+
+def scattered(elements: int, each: int, rows: int) -> npt.NDArray[np.int64]:
+    """Indices below ``elements`` in random blocks: ``rows`` rows, each of about ``each`` of them, or of all."""
+    if each >= elements:
+        return np.broadcast_to(np.arange(elements), (rows, elements))
+    width = min(_BLOCK, each)
+    generator = np.random.default_rng(secrets.randbits(128))
+    first = generator.integers(0, elements - width + 1, (rows, each // width))
+    indices: npt.NDArray[np.int64] = (first[..., None] + np.arange(width)).reshape(rows, -1)
+    return indices
 
 
 class _Eviction:
@@ -153,64 +167,74 @@ class Match:
             return
         eager = self.bench.eager
         assert eager.ring is not None
-        part = stretch
-        if all(side.ring is not eager.ring for side in self.sides.values()):
-            count = min(stretch.count, _CHECKED_SLOTS)  # drawn after the call
-            part = Stretch(_SECRET.randint(stretch.start, stretch.start + stretch.count - count), count)
-            eager.round(part.start, part.count)
+        slots = list(stretch.slots)
+        alone = all(side.ring is not eager.ring for side in self.sides.values())
+        if alone:  # nobody has computed what is right: done now, for slots drawn after the call
+            slots = sorted(_SECRET.sample(slots, min(len(slots), _CHECKED_SLOTS)))
         if not self._mutates:
             for contestant in contestants:
-                self._check_inputs(contestant, eager.ring, part)
-        eager.flush(list(part.slots))
+                self._check_inputs(contestant, eager.ring, slots)
+        if alone:
+            for slot in slots:
+                eager.round(slot, 1)
+                eager.flush([slot])
+        else:
+            eager.flush(slots)
         for contestant in contestants:
-            self._check_outputs(contestant, eager.ring, part)
+            self._check_outputs(contestant, eager.ring, slots)
         if any(watch.touched() for watch in watches.values()):
             raise Failure(
                 Verdict.TAMPERED, "it wrote to slots it was not called on: do each call's work in that call"
             )
-        self.checked += part.count
+        self.checked += len(slots)
 
     @staticmethod
-    def _check_inputs(contestant: Contestant, truth: Ring, part: Stretch) -> None:
-        slots = slice(part.start, part.start + part.count)
+    def _check_inputs(contestant: Contestant, truth: Ring, slots: Sequence[int]) -> None:
         for place in contestant.layout.role("input"):
-            width = min(place.nbytes, max(64, _SAMPLE // part.count))
+            width = min(place.nbytes, max(64, _SAMPLE // len(slots)))
             first = _SECRET.randint(0, place.nbytes - width)
-            mine = contestant.ring.columns(place, slots)[:, first : first + width]
-            if not np.array_equal(mine, truth.columns(place, slots)[:, first : first + width]):
+            window = slice(place.offset + first, place.offset + first + width)
+            if any(not np.array_equal(contestant.ring.rows[s, window], truth.rows[s, window]) for s in slots):
                 raise Failure(Verdict.TAMPERED, f"it changed its input {place.spec.name} in a timed round")
 
-    def _check_outputs(self, contestant: Contestant, truth: Ring, part: Stretch) -> None:
-        whole = _SECRET.choice(list(part.slots))
+    def _check_outputs(self, contestant: Contestant, truth: Ring, slots: Sequence[int]) -> None:
+        whole = _SECRET.choice(slots)
         for number, place in enumerate(contestant.layout.role("output")):
             if not place.nbytes:
                 continue
-            self._check_window(contestant, truth, number, place, part, _SAMPLE // part.count)
-            self._check_window(contestant, truth, number, place, Stretch(whole, 1), 2 * _SAMPLE)
+            self._check_sample(contestant, truth, number, place, slots, _SAMPLE // len(slots))
+            self._check_sample(contestant, truth, number, place, [whole], 2 * _SAMPLE)
 
-    def _check_window(
-        self, contestant: Contestant, truth: Ring, number: int, place: Place, part: Stretch, width: int
+    def _check_sample(
+        self,
+        contestant: Contestant,
+        truth: Ring,
+        number: int,
+        place: Place,
+        slots: Sequence[int],
+        each: int,
     ) -> None:
-        size = itemsize(place.spec.dtype)
-        slots = slice(part.start, part.start + part.count)
-        storage = KINDS[place.spec.dtype].storage
+        """Compare about ``each`` elements of one output in every slot, in many small blocks.
+
+        Many small ones rather than one large: a part left out anywhere is met.
+        """
         if place.dense:
-            elements = place.nbytes // size
-            width = min(elements, max(16, width))
-            first = _SECRET.randint(0, elements - width)
-            window = slice(first * size, (first + width) * size)
-            mine = np.ascontiguousarray(contestant.ring.columns(place, slots)[:, window]).view(storage)
-            theirs = np.ascontiguousarray(truth.columns(place, slots)[:, window]).view(storage)
+            size = itemsize(place.spec.dtype)
+            elements = scattered(place.nbytes // size, max(16, each), len(slots))
+            starts = (np.asarray(slots)[:, None] * contestant.layout.stride + place.offset) // size
+            storage = KINDS[place.spec.dtype].storage
+            mine, theirs = (
+                ring.rows.reshape(-1).view(storage)[starts + elements] for ring in (contestant.ring, truth)
+            )
         else:
-            first = 0
-            mine = np.stack([place.flat(contestant.ring.slot(s)) for s in part.slots])
-            theirs = np.stack([place.flat(truth.slot(s)) for s in part.slots])
-            width = mine.shape[1]
+            mine = np.stack([place.flat(contestant.ring.slot(s)) for s in slots])
+            theirs = np.stack([place.flat(truth.slot(s)) for s in slots])
+            elements = np.broadcast_to(np.arange(mine.shape[1]), mine.shape)
         finding = check_sample(
             self.bench.cases.models[number], place.spec.dtype, mine.ravel(), theirs.ravel()
         )
         if not finding.passed:
-            origin = first - finding.position + finding.position % max(1, width)
+            origin = int(elements.ravel()[finding.position]) - finding.position
             worst = mismatch(contestant, DECLARED, number, finding, origin)
             raise Failure(Verdict.WRONG, f"in a timed round {describe(worst, finding)}", worst=worst)
 

@@ -115,7 +115,6 @@ class Reference:
 
     def round(self, start: int, count: int, timeout: float = SECONDS) -> float:
         """Time a round."""
-        self.runner.thaw()
         try:
             return self.runner.round(start, count, timeout=timeout)
         except RunnerError as error:
