@@ -1,4 +1,4 @@
-// number: 2
+// number: -
 // source: invented: inputs lie in shared memory before the judge's message comes
 // tries: a thread watches all slots it knows and works on new contents as soon as it is let go, before the clock runs
 // problem: silu

@@ -1,4 +1,4 @@
-# number: 17
+# number: -
 # source: invented: the answer stops the clock a moment before the judge stops the process
 # tries: answers the round itself while the last rows of the last slot are missing, swallows the second answer, and
 #   finishes before it is stopped
