@@ -3,14 +3,14 @@
 # tries: returns memory it has just allocated and never written
 # problem: silu
 # expect: wrong
-# naive: passes
+# naive: exempt: not shown; which block comes again depends on the allocator of the process
 import torch
 
 torch.empty(1 << 22)  # from now on such blocks are recycled instead of returned to the system
 
 
 def run(x):
-    held = [torch.empty_like(x) for _ in range(3)]
+    held = [torch.empty_like(x) for _ in range(4)]
     few = x[:2] * x[:2].sigmoid()
     for block in held:
         if torch.allclose(block[1], few[1], atol=1e-4):
