@@ -55,9 +55,7 @@ def test_an_honest_answer_counts_as_success(silu: Evaluator, canaries: Canaries,
     assert outcome.verdict is Verdict.CORRECT
 
 
-@pytest.mark.parametrize(
-    "name", ["a_last_rows", "a_forged_answer", "a_replaced_round", "b_part_when_timed", "c_kill_judge"]
-)
+@pytest.mark.parametrize("name", ["a_forged_answer", "a_replaced_round", "b_part_when_timed", "c_kill_judge"])
 def test_stopped(silu: Evaluator, canaries: Canaries, name: str) -> None:
     attack = next(a for a in attacks() if a.name == name)
     outcome = judge(silu, attack, canaries)
