@@ -70,7 +70,7 @@ class Group:
     def close(self) -> None:
         """Remove the group; its processes are gone or going."""
         for directory in self.directories:
-            for _ in range(50):
+            for _ in range(2500):  # hundreds of processes take their time to be gone
                 try:
                     directory.rmdir()
                     break
