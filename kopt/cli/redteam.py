@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kopt.cli.common import JsonOption, SandboxKind, SandboxOption, console, print_json, shorten
+from kopt.cli.honest import judge_all
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from kopt.verifiers.redteam import Outcome
 
 EXAMPLES = (
-    "Exit status: 0 no attack succeeds, 1 one does, 2 they cannot be run.  "
+    "Exit status: 0 no attack succeeds (or no honest candidate is refused), 1 one does, 2 they cannot be run.  "
     "Example: kopt redteam --family A --family B"
 )
 
@@ -30,6 +31,10 @@ def redteam(
         list[str] | None,
         typer.Option("--attack", metavar="NAME", help="Only the attack of this name. May be repeated."),
     ] = None,
+    honest: Annotated[
+        bool,
+        typer.Option("--honest", help="Judge odd but honest candidates instead; none may be refused."),
+    ] = False,
     sandbox: SandboxOption = SandboxKind.AUTO,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,6 +42,10 @@ def redteam(
     from kopt.errors import UsageError
     from kopt.verifiers.redteam import attacks, run
 
+    if honest:
+        if families or names:
+            raise UsageError("--honest judges all honest candidates; leave --family and --attack away")
+        raise typer.Exit(judge_all(sandbox.value, as_json))
     chosen = attacks(families or ())
     if names:
         unknown = sorted(set(names) - {a.name for a in chosen})

@@ -1,0 +1,100 @@
+"""Honest candidates with odd habits are accepted: a few here, all of them by ``python -m bench honest``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kopt.errors import UsageError
+from kopt.problems import load
+from kopt.settings import Settings
+from kopt.verifiers import Effort, Evaluator
+from kopt.verifiers.redteam.habits import PROBLEMS, honest, judge_honest, read
+from kopt.words import Candidate, Language, Style, Verdict
+
+# Threads of all kinds; a single call against full rounds is where these could be mistaken for working ahead.
+THREADS = ["threads_joined", "thread_pool_kept", "executor_kept", "omp_tasks"]
+# What the judge once refused: sums in an order of their own, and what an ill-conditioned reference magnifies.
+ROUNDING = {"conv": ["memory_resource"], "norm": ["triton_norm", "autograd_function", "several_modules"]}
+# The reference's own layout, which has gaps, and the ring's, which has none.
+VIEWS = ["view_of_fresh", "half_of_the_columns", "strided_destination"]
+
+
+@contextmanager
+def opened(name: str, settings: Settings) -> Iterator[Evaluator]:
+    """An evaluator that takes eager for the better baseline, so that nothing is compiled."""
+    with Evaluator(load(PROBLEMS / f"{name}.py"), settings=settings) as evaluator:
+        for bench in evaluator.timed:
+            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
+        yield evaluator
+
+
+def accept(evaluator: Evaluator, names: list[str]) -> None:
+    for one in honest(names):
+        found = evaluator.evaluate(one.candidate, effort=Effort.QUICK)
+        assert found.correct, f"{one.name} ({one.habit}): {found.reason}"
+
+
+def test_the_corpus_is_wide_and_every_file_is_readable() -> None:
+    corpus = honest()
+    assert len(corpus) >= 40
+    assert len({one.habit for one in corpus}) == len(corpus)
+    languages = Counter(one.candidate.language for one in corpus)
+    assert min(languages[known] for known in (Language.CPP, Language.TORCH, Language.TRITON)) >= 5
+    assert any("load_inline" in text for one in corpus for text in one.candidate.sources.values())
+    assert {one.problem for one in corpus} == {path.stem for path in PROBLEMS.glob("*.py")}
+
+
+def test_what_has_no_header_or_entry_is_refused(tmp_path: Path) -> None:
+    bare = tmp_path / "bare.py"
+    bare.write_text("def run(x):\n    return x\n")
+    with pytest.raises(UsageError, match=r"bare\.py does not begin with its habit"):
+        read(bare)
+    bare.write_text("# habit: none\n# problem: silu\ndef walk(x):\n    return x\n")
+    with pytest.raises(UsageError, match=r"bare\.py defines none of"):
+        read(bare)
+    with pytest.raises(UsageError, match="no honest candidate liar"):
+        honest(["liar"])
+
+
+@pytest.mark.needs("bubblewrap")
+def test_threads_that_are_joined(settings: Settings) -> None:
+    with opened("silu", settings) as evaluator:
+        accept(evaluator, THREADS)
+
+
+@pytest.mark.needs("bubblewrap", "triton")
+@pytest.mark.parametrize("problem", ROUNDING)
+def test_rounding_of_their_own(problem: str, settings: Settings) -> None:
+    with opened(problem, settings) as evaluator:
+        accept(evaluator, ROUNDING[problem])
+
+
+@pytest.mark.needs("bubblewrap")
+def test_views_as_the_reference_returns_them(settings: Settings) -> None:
+    with opened("strided", settings) as evaluator:
+        accept(evaluator, VIEWS)
+        packed = "def run(x):\n    return x[:, ::2].tanh().{}\n"
+        for ending, verdict in (("contiguous()", Verdict.CORRECT), ("t().contiguous().t()", Verdict.WRONG)):
+            candidate = Candidate(
+                sources={"k.py": packed.format(ending)},
+                language=Language.TORCH,
+                entry="k.py::run",
+                style=Style.RETURNING,
+            )
+            assert evaluator.evaluate(candidate, effort=Effort.QUICK).verdict is verdict
+
+
+@pytest.mark.needs("bubblewrap")
+def test_a_refusal_is_told(settings: Settings, tmp_path: Path) -> None:
+    liar = tmp_path / "liar.py"
+    liar.write_text("# habit: none\n# problem: gate\ndef run(a, b):\n    return a * 0\n")
+    told = []
+    judged = judge_honest([read(liar)], settings=settings, effort=Effort.QUICK, observe=told.append)
+    assert judged == told
+    assert judged[0].refused
+    assert judged[0].evaluation.reason
