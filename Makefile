@@ -46,7 +46,7 @@ tools:
 lock: install-dev ## write constraints.txt from what is installed
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -v '@'; } > constraints.new && mv constraints.new constraints.txt
 
-bench: install-dev ## measure everything under bench/ (about an hour on two cores)
+bench: install-dev ## measure everything under bench/ (about two hours on two cores)
 	$(BIN)/python -m bench
 
 clean:

@@ -3,6 +3,7 @@
 ``open``: from nothing to the first runner, once per problem. ``candidate``: fork a runner, load a candidate, map the
 ring, call it once, end it: once per candidate. ``round``: an empty round, what the clock subtracts from every
 measurement. Medians; the difference to no isolation is the price. Docker is left out where it cannot be used.
+``judged`` (:mod:`bench.judged`): a real candidate with its verification, and its time per call by the judge's clock.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from bench import judged
 from bench.record import write
 from kopt.sandbox import Role, Sandbox, SharedBuffer, open_sandbox
 from kopt.sandbox.status import backends
@@ -25,6 +27,8 @@ KINDS = ("none", "bubblewrap", "docker")
 OPENED, CANDIDATES, ROUNDS = 3, 40, 2000
 MORE = 0.050
 """Seconds isolation may add per candidate: a C++ build takes forty times as long."""
+SLOWER = 0.02
+"""Share by which a call may be slower: the judge's minimum effect."""
 SOURCE = {"language": "torch", "sources": {"c.py": "def run(x):\n    return x\n"}, "entry": "c.py::run"}
 TENSOR = {"dtype": "float32", "shape": [1024], "strides": [1]}
 LAYOUT = {
@@ -94,8 +98,14 @@ def run() -> bool:
     kinds = [kind for kind in KINDS if usable[kind]["usable"]]
     with tempfile.TemporaryDirectory() as home:
         rows = measure(kinds, Path(home))
+        verified = judged.measure(kinds, Path(home))
     for kind, row in rows.items():
         print(kind, {name: round(value, 2) for name, value in row.items()}, flush=True)
+    for kind, row in verified.items():
+        print(kind, row, flush=True)
     more = {kind: (row["candidate_ms"] - rows["none"]["candidate_ms"]) / 1e3 for kind, row in rows.items()}
-    write("isolation", {"rows": rows, "added_seconds": more, "needed": MORE, "cpus": os.cpu_count()})
-    return max(more.values()) <= MORE
+    figures = {"rows": rows, "judged": verified, "added_seconds": more, "cpus": os.cpu_count()}
+    write("isolation", {**figures, "needed": {"added_seconds": MORE, "slower_per_call": SLOWER}})
+    return max(more.values()) <= MORE and all(
+        row["call_over_none"]["low"] <= 1 + SLOWER for row in verified.values()
+    )

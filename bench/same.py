@@ -1,56 +1,106 @@
 """A/A: one destination-passing kernel against itself. How often is it declared faster?
 
-Each trial judges the kernel twice over: raced against itself as a second baseline (both sides candidates, paired),
-and evaluated with its own last evaluation as the incumbent (compared through the better baseline), both quickly: the
-fewest pairs that may decide. A declaration is
-what ``declared_faster`` says, the rule that admits kernels to the library. At most 5 % may be declared either way.
+Each trial judges the kernel twice over: raced against itself with full effort (both sides candidates, paired: the
+sampling that decides what the library admits), and evaluated quickly with its own last evaluation as the incumbent
+(compared through the better baseline: what a search does). A declaration is what ``declared_faster`` says. At most
+5 % may be declared, with the machine to itself and with a busy neighbour on the other core; nor may the judge accuse
+the kernel of anything.
+
+``KOPT_BENCH_TRIALS=10`` runs fewer, to see that it works; a short run writes nothing.
 """
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.busy import busy
 from bench.record import write
 from kopt.problems import load
 from kopt.rl.candidate_file import read_candidate
-from kopt.verifiers import Effort, Evaluator, statistics
-from kopt.words import Speedup
+from kopt.verifiers import Effort, Evaluator, Failure, statistics
+from kopt.words import Candidate, Evaluation, Speedup
 
 MATERIAL = Path(__file__).parent / "material"
-TRIALS = 100
+TRIALS = 200
 MOST = 0.05
 
 
-def _row(gains: list[Speedup]) -> dict[str, Any]:
-    return {
-        "trials": len(gains),
-        "declared_faster": sum(statistics.declared_faster(g) for g in gains),
-        "interval_above_one": sum(g.low > 1 for g in gains),
-        "interval_below_one": sum(g.high < 1 for g in gains),
-        "ratios": [round(g.ratio, 4) for g in gains],
-        "pairs": [g.pairs for g in gains],
-    }
+@dataclass
+class Row:
+    """The trials of one kind."""
+
+    gains: list[Speedup] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def trials(self) -> int:
+        """How many there were."""
+        return len(self.gains) + len(self.refused)
+
+    @property
+    def declared(self) -> int:
+        """How many were declared faster."""
+        return sum(statistics.declared_faster(gain) for gain in self.gains)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure is what is needed."""
+        return not self.refused and self.declared <= MOST * self.trials
+
+    def told(self) -> dict[str, Any]:
+        """As it is written down."""
+        return {
+            "trials": self.trials,
+            "declared_faster": self.declared,
+            "refused": self.refused,
+            "interval_above_one": sum(g.low > 1 for g in self.gains),
+            "interval_below_one": sum(g.high < 1 for g in self.gains),
+            "ratios": [round(g.ratio, 4) for g in self.gains],
+            "pairs": [g.pairs for g in self.gains],
+        }
+
+
+def _race(evaluator: Evaluator, candidate: Candidate, row: Row) -> None:
+    try:
+        row.gains.append(evaluator.race(candidate, candidate, Effort.FULL))
+    except Failure as failure:
+        row.refused.append(failure.reason)
+
+
+def _again(evaluator: Evaluator, candidate: Candidate, last: Evaluation, row: Row) -> Evaluation:
+    new = evaluator.evaluate(candidate, effort=Effort.QUICK)
+    if not new.correct or new.gain is None or last.gain is None:
+        row.refused.append(new.reason)
+        return last
+    row.gains.append(statistics.versus(new.gain, last.gain))
+    return new
 
 
 def run() -> bool:
     """Run the trials and write what was declared."""
-    problem = load(MATERIAL / "small_silu.py", {"ROWS": "2048"})
-    candidate = read_candidate(MATERIAL / "small_silu.cpp")
-    races, incumbents = [], []
-    with Evaluator(problem) as evaluator:
+    trials = int(os.environ.get("KOPT_BENCH_TRIALS", TRIALS))
+    candidate = read_candidate(MATERIAL / "outer_sum.cpp")
+    rows: dict[str, Row] = {}
+    with Evaluator(load(MATERIAL / "outer_sum.py")) as evaluator:
         last = evaluator.evaluate(candidate, effort=Effort.QUICK)
         assert last.correct and last.gain, last.reason
-        for trial in range(TRIALS):
-            races.append(evaluator.race(candidate, candidate, Effort.QUICK))
-            new = evaluator.evaluate(candidate, effort=Effort.QUICK)
-            assert new.correct and new.gain and last.gain, new.reason
-            incumbents.append(statistics.versus(new.gain, last.gain))
-            last = new
-            if trial % 10 == 9:
-                print(trial + 1, races[-1], incumbents[-1], flush=True)
-    rows = {"second baseline": _row(races), "incumbent": _row(incumbents)}
-    write("same", {"rows": rows, "needed": MOST})
+        for load_, neighbour in (("", False), (", a busy neighbour", True)):
+            race = rows[f"second baseline{load_}"] = Row()
+            incumbent = rows[f"incumbent{load_}"] = Row()
+            with busy(neighbour):
+                for trial in range(trials):
+                    _race(evaluator, candidate, race)
+                    last = _again(evaluator, candidate, last, incumbent)
+                    if trial % 20 == 19:
+                        print(
+                            f"{trial + 1}{load_}: {race.declared} and {incumbent.declared} declared",
+                            flush=True,
+                        )
     for name, row in rows.items():
-        print(f"{name}: declared faster {row['declared_faster']} of {row['trials']}")
-    return all(row["declared_faster"] <= MOST * row["trials"] for row in rows.values())
+        print(f"{name}: declared faster {row.declared} of {row.trials}, refused {len(row.refused)}")
+    if trials >= TRIALS:
+        write("same", {"rows": {name: row.told() for name, row in rows.items()}, "needed": MOST})
+    return all(row.holds for row in rows.values())
