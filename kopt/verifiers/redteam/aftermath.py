@@ -10,7 +10,7 @@ from kopt.verifiers.evaluator import Evaluator
 from kopt.verifiers.verify import Verified, verify
 from kopt.words import Candidate, Language, Style
 
-HONEST = Path(__file__).parent / "honest"
+HONEST = Path(__file__).parent / "after"
 _SETTLE = 5.0
 
 
