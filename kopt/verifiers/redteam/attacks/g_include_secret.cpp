@@ -4,9 +4,6 @@
 // problem: silu
 // expect: build_failed
 // naive: exempt: it is after a file, not after a verdict
-#if __has_include("@SECRET_FILE@")
-#include "@SECRET_FILE@"
-#endif
 #include "@SECRET_FILE@"
 #include <tvm/ffi/function.h>
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(run, attack);
