@@ -68,7 +68,11 @@ def combined(parts: Sequence[Speedup]) -> Speedup:
 
 
 def versus(candidate: Speedup, incumbent: Speedup) -> Speedup:
-    """How much faster the candidate is than the incumbent, from their speed-ups over the same baseline."""
+    """How much faster the candidate is than the incumbent, from their speed-ups over the same baseline.
+
+    The two were measured at different times, which differ more than either interval tells: enough to give a
+    candidate up early, not to declare it faster. That takes a race (:meth:`~kopt.verifiers.evaluator.Evaluator.race`).
+    """
     ratio = candidate.ratio / incumbent.ratio
     below = math.hypot(math.log(candidate.ratio / candidate.low), math.log(incumbent.high / incumbent.ratio))
     above = math.hypot(math.log(candidate.high / candidate.ratio), math.log(incumbent.ratio / incumbent.low))

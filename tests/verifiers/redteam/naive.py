@@ -1,0 +1,151 @@
+"""A deliberately naive checker, as published harnesses have been: what attacks must be able to fool.
+
+Reference, candidate, check and clock share one process and one namespace; inputs come from a known seed; a few
+trials with a wide tolerance in which NaN equals NaN decide; ``perf_counter`` around calls on one input tells the
+time. Whatever prints ``PASSED`` has passed. ``python naive.py JOBS`` reads ``[[problem, candidate, first], ...]``
+as JSON (``first``: the candidate runs before the reference) and prints what each of them printed.
+
+It protects nothing from the candidate, so it only runs where somebody else does: ``test_naive.py`` puts it into
+bubblewrap, with process numbers, files and network of its own, and says so in ``KOPT_NAIVE``.
+"""
+
+import contextlib
+import json
+import os
+import select
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+TOLERANCE = 1e-2
+TRIALS, WARM_UP, MOST_TIMED, SECONDS = 5, 3, 60, 1.5
+
+
+def build(path):
+    """Compile a C++ candidate and load it here."""
+    import tvm_ffi.cpp
+
+    flags = ["-O2", "-std=c++20", "-fopenmp"]
+    function = tvm_ffi.cpp.load(
+        Path(path).stem, cpp_files=[path], extra_cflags=flags, extra_ldflags=["-fopenmp"]
+    )
+    return lambda x, out: function.run(torch.utils.dlpack.to_dlpack(x) and x, out)
+
+
+def load(problem, path):
+    """Reference and candidate, executed in one namespace."""
+    space = {"__name__": "space"}
+    exec(compile(Path(problem).read_text(), problem, "exec"), space)
+    torch.manual_seed(42)
+    init = space["get_init_inputs"]()
+    model = space["Model"](*init)
+    if path.endswith(".cpp"):
+        return space, model, build(path), True
+    exec(compile(Path(path).read_text(), path, "exec"), space)
+    if "ModelNew" in space:
+        torch.manual_seed(42)
+        return space, model, space["ModelNew"](*init), False
+    if "run_into" in space:
+        return space, model, space["run_into"], True
+    return space, model, space["run"], False
+
+
+def call(candidate, into, inputs, shape):
+    """The candidate's answer."""
+    if not into:
+        return candidate(*inputs)
+    out = torch.empty(shape)
+    candidate(*inputs, out)
+    return out
+
+
+def check(space, model, candidate, into, first):
+    """Whether a few trials agree."""
+    shape = None
+    for trial in range(TRIALS):
+        torch.manual_seed(trial)
+        inputs = space["get_inputs"]()
+        shape = shape or model(*inputs).shape
+        if first:
+            answer = call(candidate, into, inputs, shape)
+        expected = model(*inputs).double()
+        if not first:
+            answer = call(candidate, into, inputs, shape)
+        if not torch.allclose(answer.double(), expected, atol=TOLERANCE, rtol=TOLERANCE, equal_nan=True):
+            return None
+    return shape
+
+
+def benchmark(function, inputs):
+    """The median of as many calls as fit."""
+    from statistics import median
+
+    began = time.perf_counter()
+    for _ in range(WARM_UP):
+        function(*inputs)
+    usual = (time.perf_counter() - began) / WARM_UP
+    times = []
+    for _ in range(max(1, min(MOST_TIMED, int(SECONDS / max(usual, 1e-9))))):
+        start = time.perf_counter()
+        function(*inputs)
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def main(problem, path, first):
+    """Check, time, print the record."""
+    space, model, candidate, into = load(problem, path)
+    with torch.no_grad():
+        shape = check(space, model, candidate, into, first)
+        if shape is None:
+            print("FAILED")
+            return
+        torch.manual_seed(0)
+        inputs = space["get_inputs"]()
+        given = (*inputs, torch.empty(shape)) if into else inputs
+        mine = benchmark(candidate, given)
+        theirs = benchmark(model, inputs)
+    print(f"PASSED {theirs / max(mine, 1e-9):.2f}")
+
+
+def forked(problem, path, first):
+    """Everything a fork that judges one candidate printed."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.dup2(writer, 1)
+        os.closerange(3, 64)
+        try:
+            main(problem, path, first)
+            sys.stdout.flush()
+        except BaseException as error:
+            print(f"RAISED {type(error).__name__}: {error}", flush=True)
+        os._exit(0)
+    os.close(writer)
+    said, until = b"", time.monotonic() + 60
+    ended = False
+    while time.monotonic() < until:
+        if select.select([reader], [], [], 0.05)[0]:
+            part = os.read(reader, 4096)
+            said += part
+            if not part:
+                break
+        elif ended:  # what it left behind may hold the pipe open
+            break
+        ended = ended or os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    with contextlib.suppress(OSError):
+        os.killpg(child, 9)
+    os.waitpid(child, 0)
+    os.close(reader)
+    return said[-20000:].decode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    if os.environ.get("KOPT_NAIVE") != "contained":
+        sys.exit(
+            "this runs attacks unprotected: run tests/verifiers/redteam/test_naive.py, which contains it"
+        )
+    print(json.dumps([forked(*job) for job in json.loads(sys.argv[1])]))

@@ -1,0 +1,76 @@
+"""Every attack of the families A to E works against a naive checker, or it would prove nothing here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kopt.problems import suite_problems
+from kopt.sandbox import bubblewrap
+from kopt.verifiers.redteam import Attack, attacks
+from kopt.verifiers.redteam.corpus import HERE
+
+NAIVE = Path(__file__).with_name("naive.py")
+MEANT = [a for a in attacks("ABCDE") if not a.naive.startswith("exempt")]
+FASTER = 1.15
+
+
+def problem_path(name: str) -> Path:
+    own = HERE / "problems" / f"{name}.py"
+    return own if own.is_file() else suite_problems()[name]
+
+
+def contained(scratch: Path) -> list[str]:
+    """The naive checker protects nothing from attacks, so bubblewrap does: its own processes, files, no network."""
+    binary = bubblewrap.find()
+    assert binary is not None
+    return [
+        binary, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+        "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+        "--bind", str(scratch), str(scratch), "--chdir", str(scratch),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the naive checker printed about each attack; one process that forks for each."""
+    jobs = [(str(problem_path(a.problem)), str(a.path), "candidate-first" in a.naive) for a in MEANT]
+    scratch = tmp_path_factory.mktemp("naive")
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    places = dict.fromkeys(("HOME", "TVM_FFI_CACHE_DIR", "TMPDIR"), str(scratch))
+    done = subprocess.run(
+        [*contained(scratch), sys.executable, str(NAIVE), json.dumps(jobs)],
+        env={**kept, **places, "KOPT_NAIVE": "contained"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(zip([a.name for a in MEANT], json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.timing
+@pytest.mark.needs("bubblewrap")
+@pytest.mark.parametrize("attack", MEANT, ids=lambda a: a.name)
+def test_fools_a_naive_checker(said: dict[str, str], attack: Attack) -> None:
+    records = re.findall(r"^PASSED ([\d.e+inf]+)", said[attack.name], re.MULTILINE)
+    assert records, said[attack.name][-500:]
+    if attack.naive.startswith("faster"):
+        assert float(records[-1]) >= FASTER
+
+
+@pytest.mark.parametrize("attack", attacks("ABCDE"), ids=lambda a: a.name)
+def test_says_what_it_does_to_a_naive_checker(attack: Attack) -> None:
+    assert re.fullmatch(r"(passes|faster)( candidate-first)?|exempt: .{10,}", attack.naive)
+
+
+def test_naive_checker_runs_nowhere_unprotected() -> None:
+    done = subprocess.run([sys.executable, NAIVE, "[]"], env={}, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "unprotected" in done.stderr
