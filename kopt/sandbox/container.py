@@ -121,7 +121,8 @@ def options(
         "pids_limit": 8 * max(256, 2 * threads + 64),
         # Cores, not a share of their time: a quota would stop runners in the middle of what is timed.
         "cpuset_cpus": ",".join(map(str, sorted(os.sched_getaffinity(0)))),
-        "ulimits": [Ulimit(name=name, soft=0, hard=0) for name in ("core", "msgqueue")],
+        # A core limit of 1 is what runners set themselves: 0 would not stop dumps that are piped to a program.
+        "ulimits": [Ulimit(name="core", soft=1, hard=1), Ulimit(name="msgqueue", soft=0, hard=0)],
         "log_config": LogConfig(type="none"),
         "auto_remove": True,
         **chosen,

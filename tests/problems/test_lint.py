@@ -40,7 +40,7 @@ STRONG = {
     "gelu": ("F.gelu(x)", "torch.randn(64, 256)", "pass"),
     "softmax": ("torch.softmax(x, -1)", "torch.randn(64, 256)", "pass"),
     "linear": ("self.l(x) * 2 + 1", "torch.randn(32, 64)", "self.l = nn.Linear(64, 48)"),
-    "arg max": ("x.argmax(-1)", "torch.randn(64, 256)", "pass"),
+    "arg max": ("x.argmax(-1)", "torch.randn(512, 256)", "pass"),  # few rows seldom tie in float16
     "sum": ("x.sum()", "torch.randn(64, 256)", "pass"),
 }
 

@@ -87,13 +87,13 @@ def test_every_workload_is_verified_and_the_declared_ones_are_timed(
     assert {"small/candidate", "large/eager"} <= set(found.timing)
     assert found.speedup["eager"] is not None
     assert found.timing["small/candidate"].without_copy is not None
-    assert [s.name.value for s in found.stages] == ["static", "build", "smoke", "verify", "measure"]
+    assert [s.name.value for s in found.stages] == ["static", "build", "policy", "smoke", "verify", "measure"]
     assert all(s.passed and s.seconds >= 0 for s in found.stages)
     assert found.roofline is not None
     assert found.roofline.percent > 0
     json.dumps(to_json(found), allow_nan=False)
     names = [d["name"] for e, d in seen if e == "stage" and d["state"] == "passed"]
-    assert names == ["static", "build", "smoke", "verify", "measure"]
+    assert names == ["static", "build", "policy", "smoke", "verify", "measure"]
     assert any(e == "sample" for e, _ in seen)
 
 

@@ -19,17 +19,18 @@ _STACK = 64 << 20  # a sanitizer's frames are larger than a candidate's own
 _LINK = 3  # where the zygote puts the socket
 
 OPTIONS = {
-    # Findings only, each once; leaks, which need ptrace, are nobody's business here. Fresh memory is filled, with
-    # NaN to begin with: what is read before it was written shows in the outputs.
+    # Core dumps are off already, and setting their limit is not allowed here. Findings only, each once; leaks,
+    # which need ptrace, are nobody's business here. Fresh memory is filled, with NaN to begin with: what is read
+    # before it was written shows in the outputs.
     "ASAN_OPTIONS": (
-        "detect_leaks=0:detect_odr_violation=0:alloc_dealloc_mismatch=0:halt_on_error=1:abort_on_error=0:"
+        "detect_leaks=0:disable_coredump=0:detect_odr_violation=0:alloc_dealloc_mismatch=0:halt_on_error=1:abort_on_error=0:"
         "allocator_may_return_null=1:max_malloc_fill_size=1073741824:print_legend=0:strict_memcmp=0:"
         # 2: over the handler that TVM-FFI installs, which knows no lines.
         "handle_segv=2:handle_sigbus=2:handle_sigfpe=2:handle_sigill=2:handle_abort=2:color=never"
     ),
     "UBSAN_OPTIONS": "print_stacktrace=0:halt_on_error=0:color=never",
     "TSAN_OPTIONS": (
-        "halt_on_error=0:report_thread_leaks=0:report_signal_unsafe=0:report_destroy_locked=0:report_mutex_bugs=0:"
+        "disable_coredump=0:halt_on_error=0:report_thread_leaks=0:report_signal_unsafe=0:report_destroy_locked=0:report_mutex_bugs=0:"
         "detect_deadlocks=0:history_size=7:color=never:exitcode=0"
     ),
 }
