@@ -3,7 +3,7 @@
 # tries: leaves its answers as files wherever it may write, for the process that is timed or the next candidate
 # problem: silu
 # expect: wrong
-# naive: faster
+# naive: passes
 # runs: 2
 import os
 
