@@ -37,11 +37,9 @@ def contained(scratch: Path) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def judged(scratch: Path, meant: list[Attack]) -> dict[str, str]:
     """What the naive checker printed about each attack; one process that forks for each."""
-    jobs = [(str(problem_path(a.problem)), str(a.path), "candidate-first" in a.naive) for a in MEANT]
-    scratch = tmp_path_factory.mktemp("naive")
+    jobs = [(str(problem_path(a.problem)), str(a.path), "candidate-first" in a.naive) for a in meant]
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     places = dict.fromkeys(("HOME", "TVM_FFI_CACHE_DIR", "TMPDIR"), str(scratch))
     done = subprocess.run(
@@ -52,17 +50,29 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return dict(zip([a.name for a in MEANT], json.loads(done.stdout), strict=True))
+    return dict(zip([a.name for a in meant], json.loads(done.stdout), strict=True))
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return judged(tmp_path_factory.mktemp("naive"), MEANT)
+
+
+def fooled(attack: Attack, text: str) -> bool:
+    records = re.findall(r"^PASSED ([\d.e+inf]+)", text, re.MULTILINE)
+    return bool(records) and (not attack.naive.startswith("faster") or float(records[-1]) >= FASTER)
 
 
 @pytest.mark.timing
 @pytest.mark.needs("bubblewrap")
 @pytest.mark.parametrize("attack", MEANT, ids=lambda a: a.name)
-def test_fools_a_naive_checker(said: dict[str, str], attack: Attack) -> None:
-    records = re.findall(r"^PASSED ([\d.e+inf]+)", said[attack.name], re.MULTILINE)
-    assert records, said[attack.name][-500:]
-    if attack.naive.startswith("faster"):
-        assert float(records[-1]) >= FASTER
+def test_fools_a_naive_checker(said: dict[str, str], attack: Attack, tmp_path: Path) -> None:
+    text = said[attack.name]
+    for _ in range(2):  # a naive checker's times are as noisy as the machine
+        if fooled(attack, text):
+            return
+        text = judged(tmp_path, [attack])[attack.name]
+    assert fooled(attack, text), text[-500:]
 
 
 @pytest.mark.parametrize("attack", attacks("ABCDE"), ids=lambda a: a.name)
