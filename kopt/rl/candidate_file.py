@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kopt.agents.source_file import SUFFIXES, candidate_of
 from kopt.errors import UsageError
 from kopt.words import Candidate, Language, Style, from_json
+from kopt.words.source_file import SUFFIXES, candidate_of
 
 MOST_BYTES = 8 << 20
 _LANGUAGES = {

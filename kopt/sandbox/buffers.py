@@ -15,6 +15,18 @@ _F_ADD_SEALS = 1033
 _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW, _SEAL_FUTURE_WRITE = 1, 2, 4, 16
 
 
+@contextlib.contextmanager
+def memory_file(data: bytes, name: str) -> Iterator[int]:
+    """A descriptor of a file in memory that holds ``data``, for a runner to read."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        yield fd
+    finally:
+        os.close(fd)
+
+
 class SharedBuffer:
     """``size`` bytes of shared memory, resident from the start, mapped here as ``array``."""
 

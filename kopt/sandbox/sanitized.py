@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kopt.sandbox import processes
+from kopt.sandbox.buffers import memory_file
 from kopt.sandbox.errors import RunnerCrashed, RunnerError, RunnerTimedOut
 from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.session import Sandbox, machine_memory
@@ -58,30 +59,24 @@ def run(
         output_bytes=_TEXT,
         shadow=True,
     )
-    fd = os.memfd_create("program", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        with open(fd, "wb", closefd=False) as file:
-            file.write(program)
-        with sandbox.spawn(Role.BUILDER, limits) as runner:
-            watch = _Watch(runner.pid, limits.memory_bytes + 2 * shared_bytes, runner.kill)
-            stopped = ""
-            try:
-                body = {"tensors": list(tensors), "fill": fill}
-                runner.request("become", body, timeout=seconds, fds=[fd, *files])
-            except RunnerCrashed as error:
-                if error.signal is not None:
-                    stopped = error.detail
-            except RunnerTimedOut:
-                stopped = f"it took longer than {seconds:g} s"
-            except RunnerError as error:
-                stopped = str(error).splitlines()[0][:200] if str(error) else "it did not start"
-            finally:
-                watch.end()
-        if watch.exceeded:
-            stopped = "it needs more memory than is allowed"
-        return SanitizedRun(runner.output.tail(_TEXT), stopped)
-    finally:
-        os.close(fd)
+    with memory_file(program, "program") as fd, sandbox.spawn(Role.BUILDER, limits) as runner:
+        watch = _Watch(runner.pid, limits.memory_bytes + 2 * shared_bytes, runner.kill)
+        stopped = ""
+        try:
+            body = {"tensors": list(tensors), "fill": fill}
+            runner.request("become", body, timeout=seconds, fds=[fd, *files])
+        except RunnerCrashed as error:
+            if error.signal is not None:
+                stopped = error.detail
+        except RunnerTimedOut:
+            stopped = f"it took longer than {seconds:g} s"
+        except RunnerError as error:
+            stopped = str(error).splitlines()[0][:200] if str(error) else "it did not start"
+        finally:
+            watch.end()
+    if watch.exceeded:
+        stopped = "it needs more memory than is allowed"
+    return SanitizedRun(runner.output.tail(_TEXT), stopped)
 
 
 class _Watch:

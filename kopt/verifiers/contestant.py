@@ -5,7 +5,6 @@ Whatever it does wrong becomes a :class:`Failure`: the verdict and one line that
 
 from __future__ import annotations
 
-import os
 import signal as signals
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from kopt.sandbox import Limits, Role, Sandbox
+from kopt.sandbox.buffers import memory_file
 from kopt.sandbox.errors import ProtocolViolation, RunnerCrashed, RunnerError, RunnerRaised, RunnerTimedOut
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.glance import Glance
@@ -122,11 +122,7 @@ class Contestant:
         with ExitStack() as shared:
             fds = []
             if artifact:
-                fd = os.memfd_create("artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-                shared.callback(os.close, fd)
-                fds.append(fd)
-                with open(fd, "wb", closefd=False) as file:
-                    file.write(artifact)
+                fds.append(shared.enter_context(memory_file(artifact, "artifact")))
             if self.bench.state is not None:
                 buffer, layout = self.bench.state
                 body["state"] = {"layout": layout.to_json(), "settled": self.bench.eager.settled}
@@ -144,30 +140,28 @@ class Contestant:
     def _ask(self, op: str, body: dict[str, Any], fds: list[int], doing: str) -> dict[str, Any]:
         return self._guard(doing, lambda: self.runner.request(op, body, timeout=self.seconds, fds=fds))
 
+    def _told(self, op: str, body: dict[str, Any], doing: str) -> dict[str, Any]:
+        """Thaw, ask, freeze."""
+        self.runner.thaw()
+        reply = self._ask(op, body, [], doing)
+        self.freeze()
+        return reply
+
     def use(self, mode: str) -> None:
         """``copy`` or ``no_copy``: what is done with returned tensors."""
-        self.runner.thaw()
-        self._ask("use", {"mode": mode}, [], "between rounds")
-        self.freeze()
+        self._told("use", {"mode": mode}, "between rounds")
 
     def withhold(self, copies: bool) -> None:
         """Take the library's operators from its process, those that only copy too when ``copies``."""
-        self.runner.thaw()
-        self._ask("withhold", {"copies": copies}, [], "while the library was withheld")
-        self.freeze()
+        self._told("withhold", {"copies": copies}, "while the library was withheld")
 
     def trace(self, slot: int) -> dict[str, Any]:
         """Have it called on one slot and hear which library operators it went through: its word."""
-        self.runner.thaw()
-        told = self._ask("trace", {"slot": slot}, [], "while it was traced")
-        self.freeze()
-        return told
+        return self._told("trace", {"slot": slot}, "while it was traced")
 
     def refused(self) -> tuple[str, ...]:
         """What it called although it was withheld: its word, in a bounded form."""
-        self.runner.thaw()
-        names = self._ask("refused", {}, [], "after it was traced").get("names")
-        self.freeze()
+        names = self._told("refused", {}, "after it was traced").get("names")
         return tuple(str(name)[:128] for name in names[:64]) if isinstance(names, list) else ()
 
     def allowed(self, count: int) -> float:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kopt.sandbox import Role, Sandbox, SharedBuffer
+from kopt.sandbox.buffers import memory_file
 from kopt.sandbox.errors import RunnerError
 from kopt.settings import Settings
 from kopt.verifiers.baselines import environment_digest
@@ -147,29 +148,24 @@ def _run(
     size = places["x"].nbytes
     best: dict[str, float] = {}
     millions = 0.0
-    fd = os.memfd_create("artifact", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.write(fd, artifact)
-        with sandbox.spawn(Role.CANDIDATE) as runner:
-            body = {
-                "language": candidate.language.value,
-                "sources": dict(candidate.sources),
-                "entry": candidate.entry,
-                "style": candidate.style.value,
-                "spec": to_json(spec),
-            }
-            runner.request("load_candidate", body, fds=[fd])
-            runner.request("attach", {"ring": layout.to_json()}, fds=[ring.fd])
-            empty = min(runner.round(0, 0) for _ in range(20))
-            for number, name in enumerate(_MODES):
-                offset = places["mode"].offset
-                rows[:, offset : offset + 8].view("i8")[...] = number
-                seconds = [runner.round(k % 2, 1) - empty for k in range(_ROUNDS)]
-                best[name] = min(seconds[2:])
-            offset = places["y"].offset
-            millions = float(rows[1, offset + 4 : offset + 8].view(np.float32)[0])
-    finally:
-        os.close(fd)
+    with memory_file(artifact, "artifact") as fd, sandbox.spawn(Role.CANDIDATE) as runner:
+        body = {
+            "language": candidate.language.value,
+            "sources": dict(candidate.sources),
+            "entry": candidate.entry,
+            "style": candidate.style.value,
+            "spec": to_json(spec),
+        }
+        runner.request("load_candidate", body, fds=[fd])
+        runner.request("attach", {"ring": layout.to_json()}, fds=[ring.fd])
+        empty = min(runner.round(0, 0) for _ in range(20))
+        for number, name in enumerate(_MODES):
+            offset = places["mode"].offset
+            rows[:, offset : offset + 8].view("i8")[...] = number
+            seconds = [runner.round(k % 2, 1) - empty for k in range(_ROUNDS)]
+            best[name] = min(seconds[2:])
+        offset = places["y"].offset
+        millions = float(rows[1, offset + 4 : offset + 8].view(np.float32)[0])
     return Peaks(
         copy=2 * size / best["copy"],
         triad=1.5 * size / best["triad"],

@@ -187,9 +187,12 @@ class Trial:
         if self.evaluator.policy is not Policy.FREE:
             self.delegation = policies.native(built.artifact, candidate.language)
             if candidate.language is not Language.TORCH:  # those are traced first: operators say more
-                if self.delegation.names:
-                    self.notes.append(f"leaves work to libraries: {policies.told(self.delegation)}")
-                policies.refuse(self.evaluator.policy, self.delegation, candidate)
+                self._answer_for(self.delegation)
+
+    def _answer_for(self, delegation: Delegation) -> None:
+        if delegation.names:
+            self.notes.append(f"leaves work to libraries: {policies.told(delegation)}")
+        policies.refuse(self.evaluator.policy, delegation, self.candidate)
 
     def _trace(self, bench: Workbench) -> None:
         """See which library operators a Python candidate calls, in a runner of its own."""
@@ -207,9 +210,8 @@ class Trial:
                 built = self.delegation or Delegation()
                 self.delegation = policies.traced(contestant, built, evaluator.work)
             if self.delegation.names:
-                self.notes.append(f"leaves work to libraries: {policies.told(self.delegation)}")
                 detail["delegated"] = policies.told(self.delegation)
-            policies.refuse(evaluator.policy, self.delegation, self.candidate)
+            self._answer_for(self.delegation)
 
     def _interpret(self, keep: ExitStack) -> None:
         """Triton without a GPU: compiled ahead of time, run by its interpreter on the smallest workload."""

@@ -12,8 +12,8 @@ from kopt.agents.chat.words import Message, Request
 from kopt.agents.context import Context
 from kopt.agents.edits import EditError, whole_file
 from kopt.agents.feedback import describe
-from kopt.agents.source_file import candidate_of
 from kopt.words import Candidate, Evaluation, ScalarSpec, WorkloadSpec
+from kopt.words.source_file import candidate_of
 
 REPAIRS = 3
 """Repairs of one candidate in a row, after which another beginning is better than another repair."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from kopt.verifiers.contestant import Failure
 from kopt.verifiers.evaluator import Evaluator
 from kopt.verifiers.verify import Verified, verify
-from kopt.words import Candidate, Language, Style
+from kopt.words import Candidate
+from kopt.words.source_file import candidate_of
 
 HONEST = Path(__file__).parent / "after"
 _SETTLE = 5.0
@@ -32,10 +33,4 @@ def damage(evaluator: Evaluator, problem: str) -> str:
 
 def honest(problem: str) -> Candidate:
     """A candidate in Python that is right."""
-    text = (HONEST / f"{problem}.py").read_text(encoding="utf-8")
-    return Candidate(
-        sources={"candidate.py": text},
-        language=Language.TORCH,
-        entry="candidate.py::run",
-        style=Style.RETURNING,
-    )
+    return candidate_of("candidate.py", (HONEST / f"{problem}.py").read_text(encoding="utf-8"))

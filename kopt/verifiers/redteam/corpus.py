@@ -35,7 +35,8 @@ from pathlib import Path
 from kopt.errors import UsageError
 from kopt.problems import load, suite_problems
 from kopt.verifiers.sampling import Effort
-from kopt.words import Candidate, Language, Policy, Problem, Style, Verdict
+from kopt.words import Candidate, Policy, Problem, Verdict
+from kopt.words.source_file import candidate_of, has_entry
 
 FAMILIES = {
     "A": "the clock",
@@ -50,7 +51,6 @@ HERE = Path(__file__).parent
 _KEYS = ("number", "source", "tries", "problem", "expect", "naive", "runs", "effort", "policy")
 _REQUIRED = _KEYS[:6]
 _FIELD = re.compile(rf"(?:({'|'.join(_KEYS)}): )?(.*)")
-_ENTRY = re.compile(r"^(?:def|class) (ModelNew|run_into|run)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,21 +122,9 @@ def load_attack(path: Path) -> Attack:
 
 
 def _candidate(path: Path, text: str) -> Candidate:
-    name = f"candidate{path.suffix}"  # what it is called would give it away
-    if path.suffix == ".cpp":
-        return Candidate(
-            sources={name: text}, language=Language.CPP, entry=f"{name}::run", style=Style.DESTINATION
-        )
-    found = _ENTRY.search(text)
-    if found is None:
+    if path.suffix == ".py" and not has_entry(text):
         raise ValueError("it defines none of ModelNew, run, run_into")
-    into = found[1] == "run_into"
-    return Candidate(
-        sources={name: text},
-        language=Language.TORCH,
-        entry=f"{name}::{found[1]}",
-        style=Style.DESTINATION if into else Style.RETURNING,
-    )
+    return candidate_of(f"candidate{path.suffix}", text)  # what it is called would give it away
 
 
 def attacks(families: Iterable[str] = (), folder: Path = HERE / "attacks") -> list[Attack]:

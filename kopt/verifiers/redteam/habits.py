@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -23,12 +23,12 @@ from kopt.problems import load
 from kopt.settings import Settings
 from kopt.verifiers.evaluator import Evaluator
 from kopt.verifiers.sampling import Effort
-from kopt.words import Candidate, Evaluation, Language, Style
+from kopt.words import Candidate, Evaluation
+from kopt.words.source_file import candidate_of, has_entry
 
 HERE = Path(__file__).parent / "honest"
 PROBLEMS = HERE / "problems"
 _HEADER = re.compile(r"(?:#|//) habit: (?P<habit>.+)\n(?:#|//) problem: (?P<problem>\w+)\n")
-_ENTRY = re.compile(r"^(?:def|class) (ModelNew|run_into|run)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,19 +80,9 @@ def read(path: Path) -> Honest:
 
 
 def _candidate(path: str, sources: dict[str, str], main: str) -> Candidate:
-    if main.endswith(".cpp"):
-        return Candidate(
-            sources=sources, language=Language.CPP, entry=f"{main}::run", style=Style.DESTINATION
-        )
-    found = _ENTRY.search(sources[main])
-    if found is None:
+    if main.endswith(".py") and not has_entry(sources[main]):
         raise UsageError(f"{path} defines none of ModelNew, run, run_into: add one")
-    return Candidate(
-        sources=sources,
-        language=Language.TRITON if "triton.jit" in sources[main] else Language.TORCH,
-        entry=f"{main}::{found[1]}",
-        style=Style.DESTINATION if found[1] == "run_into" else Style.RETURNING,
-    )
+    return replace(candidate_of(main, sources[main]), sources=sources)
 
 
 def honest(names: Iterable[str] = ()) -> list[Honest]:

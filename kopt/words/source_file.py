@@ -6,10 +6,11 @@ import ast
 import re
 from pathlib import PurePath
 
-from kopt.words import Candidate, Language, Style
+from kopt.words.candidate import Candidate, Language, Style
 
 _EXPORT = re.compile(r"\bTVM_FFI_DLL_EXPORT_TYPED_FUNC\s*\(\s*(\w+)")
 _NATIVE = {".cpp": Language.CPP, ".cc": Language.CPP, ".cxx": Language.CPP, ".cu": Language.CUDA}
+_ENTRIES = ("ModelNew", "run_into", "run")
 SUFFIXES = frozenset({*_NATIVE, ".py"})
 
 
@@ -17,6 +18,11 @@ def candidate_of(name: str, text: str) -> Candidate:
     """The candidate in a file of that name, whose suffix is one of :data:`SUFFIXES`; however bad its text is."""
     suffix = PurePath(name).suffix.lower()
     return _python(name, text) if suffix == ".py" else _native(name, text, _NATIVE[suffix])
+
+
+def has_entry(text: str) -> bool:
+    """Whether Python text defines one of the names a candidate may begin at."""
+    return any(name in _ENTRIES for name in _defined(_nodes(text)))
 
 
 def _native(name: str, text: str, language: Language) -> Candidate:
@@ -27,13 +33,21 @@ def _native(name: str, text: str, language: Language) -> Candidate:
     )
 
 
-def _python(name: str, text: str) -> Candidate:
+def _nodes(text: str) -> list[ast.AST]:
     try:
-        nodes = list(ast.walk(ast.parse(text)))
+        return list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        nodes = []
-    names = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    symbol = next((name for name in ("ModelNew", "run_into", "run") if name in names), "run")
+        return []
+
+
+def _defined(nodes: list[ast.AST]) -> set[str]:
+    return {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+
+
+def _python(name: str, text: str) -> Candidate:
+    nodes = _nodes(text)
+    names = _defined(nodes)
+    symbol = next((entry for entry in _ENTRIES if entry in names), "run")
     jit = any(
         "triton" in ast.unparse(decorator)
         for node in nodes
