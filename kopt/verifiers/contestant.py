@@ -6,7 +6,9 @@ Whatever it does wrong becomes a :class:`Failure`: the verdict and one line that
 from __future__ import annotations
 
 import signal as signals
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -21,7 +23,7 @@ from kopt.verifiers.workbench import Workbench
 from kopt.words import Candidate, Language, Style, Verdict, to_json
 
 Answer = TypeVar("Answer")
-_PROMPT = 5e-4  # seconds within which an undisturbed judge has looked
+_PROMPT = 5e-4  # seconds, besides those of looking itself, within which an undisturbed judge has looked
 _GRACE = {Language.CPP: 10.0, Language.CUDA: 10.0, Language.TRITON: 60.0, Language.TORCH: 60.0}
 
 
@@ -85,6 +87,7 @@ class Contestant:
         self.layout = bench.layout
         self.seconds = seconds
         self.called = False
+        self._looks: deque[float] = deque(maxlen=32)
         self.ring = bench.borrow()
         try:
             self.runner = sandbox.spawn(Role.CANDIDATE, Limits(shared_bytes=2 * self.layout.size + (1 << 30)))
@@ -181,18 +184,24 @@ class Contestant:
         """
         glance = Glance(self.ring, stretch)
         allowed = self.allowed(stretch.count)
-        began = time.perf_counter()
         seconds = self._guard(doing, lambda: self.runner.round(stretch.start, stretch.count, timeout=allowed))
         glance.take()
-        late = time.perf_counter() - began - seconds
+        looked = time.perf_counter_ns()
+        late = (looked - self.runner.answered) * 1e-9
         self.freeze()
-        if glance.changed():
+        began = time.perf_counter_ns()
+        changed = glance.changed()
+        self._looks.append((time.perf_counter_ns() - began) * 1e-9)
+        if changed:
             raise Failure(
                 Verdict.TAMPERED,
                 f"it went on writing outputs after it had answered ({doing}): finish each call's work in that call",
             )
         self.called = self.called or stretch.count > 0
-        return seconds + (late if late > _PROMPT and stretch.count else 0.0)
+        prompt = _PROMPT + 4 * statistics.median(
+            self._looks
+        )  # what looking takes here while nobody interferes
+        return seconds + (late if late > prompt and stretch.count else 0.0)
 
     def empty(self) -> float:
         """Time a round without calls, on old contents."""

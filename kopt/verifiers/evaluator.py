@@ -26,7 +26,7 @@ from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
 from kopt.verifiers.reference import Reference
 from kopt.verifiers.roofline import Peaks
-from kopt.verifiers.sampling import Effort, Measured, sample
+from kopt.verifiers.sampling import Effort, Measured, joined, sample
 from kopt.verifiers.trial import Trial
 from kopt.verifiers.workbench import Workbench
 from kopt.words import (
@@ -256,7 +256,7 @@ class Evaluator:
             trial.prepare()
             artifacts.append(trial.artifact)
         entries = [("candidate", candidate, artifacts[0]), ("against", against, artifacts[1])]
-        times: dict[str, list[float]] = {"candidate": [], "against": []}
+        sittings = []
         for order in (entries, entries[::-1]):
             # Twice, in fresh processes and on each other's rings: the memory behind one ring can be some per cent
             # faster than that behind another, for as long as it lasts. What was given back last is borrowed first.
@@ -265,10 +265,8 @@ class Evaluator:
                     name: keep.enter_context(self.contestant(bench, one, artifact))
                     for name, one, artifact in order
                 }
-                found = sample(Match(bench, sides), "candidate", ["against"], effort)
-            for name, timing in found.timing.items():
-                times[name].extend(timing.samples)
-        return statistics.speedup(times["against"], times["candidate"])
+                sittings.append(sample(Match(bench, sides), "candidate", ["against"], effort))
+        return joined(sittings, "candidate").speedup["against"]
 
     def better(self, bench: Workbench) -> str:
         """The faster baseline of a workload, measured now if it is not known."""

@@ -83,11 +83,11 @@ class Reference:
         return claims.spec(reply.get("spec"), workload, self.problem)
 
     def attach(self, layout: Layout) -> Ring:
-        """Give the runner a new ring of this layout."""
-        if self.ring is not None:
-            self.ring.close()
-        self.ring = Ring(layout)
+        """Give the runner a new ring of this layout, in other memory than the one it had."""
+        old, self.ring = self.ring, Ring(layout)
         self.ask("attach", self.ring.attachment(), [self.ring.buffer.fd])
+        if old is not None:
+            old.close()
         return self.ring
 
     def attach_truth(self, spec: WorkloadSpec) -> Ring:

@@ -48,9 +48,25 @@ def interval(
 
 def speedup(baseline: Sequence[float], candidate: Sequence[float]) -> Speedup:
     """The paired ratio ``baseline / candidate`` with its interval."""
-    logs = np.log(np.asarray(baseline)) - np.log(np.asarray(candidate))
-    middle, low, high = interval(list(logs))
-    return Speedup(ratio=math.exp(middle), low=math.exp(low), high=math.exp(high), pairs=int(logs.size))
+    return pooled([(baseline, candidate)])
+
+
+def pooled(sittings: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Speedup:
+    """The paired ratio over several sittings (baseline, candidate), each in memory and processes of its own.
+
+    Within a sitting the memory behind a ring, and where a process came to lie, favour one side by some per cent
+    for as long as they last, which no number of pairs averages. So the interval reaches besides from the least to
+    the greatest sitting: what one of them denies is not declared.
+    """
+    logs = [np.log(np.asarray(baseline)) - np.log(np.asarray(candidate)) for baseline, candidate in sittings]
+    middle, low, high = interval(list(np.concatenate(logs)))
+    medians = [float(np.median(one)) for one in logs]
+    return Speedup(
+        ratio=math.exp(middle),
+        low=math.exp(min(low, *medians)),
+        high=math.exp(max(high, *medians)),
+        pairs=sum(int(one.size) for one in logs),
+    )
 
 
 def combined(parts: Sequence[Speedup]) -> Speedup:

@@ -14,7 +14,7 @@ from kopt.verifiers import sanitize, static, statistics
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
-from kopt.verifiers.sampling import Effort, Measured, sample
+from kopt.verifiers.sampling import PLANS, Effort, Measured, joined, sample
 from kopt.verifiers.verify import Verified, run_cases, verify
 from kopt.verifiers.workbench import Workbench
 from kopt.words import (
@@ -253,8 +253,7 @@ class Trial:
         workloads = {}
         target = self.incumbent.gain if self.incumbent is not None and len(pairs) == 1 else None
         for bench, contestant in pairs:
-            names = self._baselines(bench)
-            measured = self._sample(bench, contestant, names, target)
+            measured = self._sittings(bench, contestant, target)
             for name, gain in measured.speedup.items():
                 parts[name].append(gain)
             self.timing |= _named(measured.timing, bench.name if len(pairs) > 1 else None)
@@ -280,6 +279,22 @@ class Trial:
             self.notes.append(f"torch.compile is not timed: {bench.compile_error}")
         return names
 
+    def _sittings(self, bench: Workbench, contestant: Contestant, target: Speedup | None) -> Measured:
+        names = self._baselines(bench)
+        parts = [self._sample(bench, contestant, names, target)]
+        with ExitStack() as keep:
+            for _ in range(1, PLANS[self.effort].sittings):
+                # Loaded while the last one holds its ring, and so given another.
+                fresh = keep.enter_context(self.evaluator.contestant(bench, self.candidate, self.artifact))
+                contestant.close()
+                bench.renew()
+                contestant = fresh
+                parts.append(self._sample(bench, contestant, names, target))
+            measured = joined(parts, "candidate")
+            if contestant.returning:
+                measured.timing["candidate"] = self._without_copy(contestant, measured.timing["candidate"])
+        return measured
+
     def _sample(
         self, bench: Workbench, contestant: Contestant, names: Sequence[str], target: Speedup | None
     ) -> Measured:
@@ -299,8 +314,6 @@ class Trial:
             match, "candidate", names, self.effort, target=target, deadline=self.deadline, observe=seen
         )
         self.checked += match.checked
-        if contestant.returning:
-            measured.timing["candidate"] = self._without_copy(contestant, measured.timing["candidate"])
         return measured
 
     @staticmethod

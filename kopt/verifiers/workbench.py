@@ -181,6 +181,12 @@ class Workbench:
             if isinstance(length, int) and 0 < length <= buffer.size and length != len(known):
                 cache.save(buffer.array[:length].tobytes())
 
+    def renew(self) -> None:
+        """Move the reference, under each implementation, to a ring in other memory."""
+        for reference in (self.eager, self.compile()):
+            if reference is not None:
+                reference.attach(self.layout)
+
     def borrow(self) -> Ring:
         """A ring for one candidate, scrubbed of what the last one left."""
         buffer = self._spare.pop() if self._spare else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,21 @@ import pytest
 from kopt.problems import load
 from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator, declared_faster
+from kopt.verifiers.clock import Stretch
+from kopt.verifiers.glance import Glance
 from kopt.verifiers.roofline import Peaks, allowed_seconds, roofline
-from kopt.words import Candidate, Language, Style, TensorSpec, Verdict, Workload, WorkloadSpec, to_json
+from kopt.verifiers.statistics import LEAST
+from kopt.words import (
+    Candidate,
+    Language,
+    Policy,
+    Style,
+    TensorSpec,
+    Verdict,
+    Workload,
+    WorkloadSpec,
+    to_json,
+)
 
 SCALED = '''"""y = x * w, for several sizes."""
 import torch
@@ -145,6 +159,49 @@ def test_a_race_gives_each_side_the_others_memory(silu: Evaluator, monkeypatch: 
     first, second, third, fourth = (ring.buffer for ring in taken)
     assert first is not second
     assert third is first and fourth is second  # taken in the other order: candidate last
+
+
+def test_a_full_measurement_sits_twice_in_other_memory(
+    silu: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever got the faster memory was some per cent faster, however many pairs were taken.
+    bench = silu.timed[0]
+    load, loaded, rings = silu.contestant, [], []
+
+    def contestant(*words: object, **options: object) -> object:
+        one = load(*words, **options)  # type: ignore[arg-type]
+        assert bench.eager.ring is not None
+        loaded.append(one)
+        rings.append((one.ring.buffer, bench.eager.ring.buffer))
+        return one
+
+    monkeypatch.setattr(silu, "contestant", contestant)
+    monkeypatch.setattr(silu, "policy", Policy.FREE)  # which is not traced
+    found = silu.evaluate(python("def run(x):\n    return x * x.sigmoid()\n"))
+    assert found.verdict is Verdict.CORRECT, found.reason
+    timed = [one for one in loaded if one.bench is bench]
+    assert len(timed) == 2
+    assert rings[loaded.index(timed[0])][0] is not rings[loaded.index(timed[1])][0]
+    assert bench.eager.ring is not None
+    assert bench.eager.ring.buffer is not rings[0][1]
+    gain = found.speedup["eager"]
+    assert gain is not None
+    assert gain.pairs == len(found.timing["candidate"].samples) >= 2 * LEAST
+
+
+def test_only_the_way_from_answer_to_look_is_charged(
+    silu: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A judge slow to ask charged the candidate for it, and called honest ones tampered on a busy machine.
+    bench = silu.timed[0]
+    with silu.contestant(bench, python("def run(x):\n    return x * x.sigmoid()\n"), None) as one:
+        usual = min(one.round(Stretch(0, 1)) for _ in range(5))
+        ready = one.runner._refuse_early_words
+        monkeypatch.setattr(one.runner, "_refuse_early_words", lambda: (time.sleep(0.02), ready()))
+        assert min(one.round(Stretch(0, 1)) for _ in range(5)) < usual + 0.01
+        monkeypatch.setattr(Glance, "take", lambda self: time.sleep(0.02))
+        monkeypatch.setattr(Glance, "changed", lambda self: False)
+        assert one.round(Stretch(0, 1)) > 0.02
 
 
 def test_quick_evaluation_stops_when_the_incumbent_is_out_of_reach(silu: Evaluator) -> None:

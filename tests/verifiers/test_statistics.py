@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kopt.verifiers.statistics import combined, declared_faster, interval, looks, speedup, tight, versus
+from kopt.verifiers.statistics import (
+    combined,
+    declared_faster,
+    interval,
+    looks,
+    pooled,
+    speedup,
+    tight,
+    versus,
+)
 from kopt.words import Speedup
 
 
@@ -62,6 +71,18 @@ def test_speedup_is_paired() -> None:
     found = speedup(list(2 * drift), list(drift))
     assert (found.ratio, found.low, found.high) == pytest.approx((2, 2, 2))
     assert found.pairs == 12
+
+
+def test_what_one_sitting_denies_is_not_declared() -> None:
+    rng = np.random.default_rng(5)
+    base = draw(rng, 40, 0.01)
+    lucky, other = (base, base / 1.10), (base, base / 0.98)
+    apart = pooled([lucky, other])
+    assert apart.low == pytest.approx(0.98)
+    assert apart.high == pytest.approx(1.10)
+    assert apart.pairs == 80
+    assert not declared_faster(apart)
+    assert declared_faster(pooled([lucky, lucky]))
 
 
 def test_combined_is_the_geometric_mean() -> None:
