@@ -57,11 +57,6 @@ class Baselines:
         """Whether this workload was measured before, here."""
         return workload in self.medians
 
-    def better(self, workload: str) -> str:
-        """The faster implementation of a known workload."""
-        timed = {name: t for name, t in self.medians[workload].items() if t is not None}
-        return min(timed, key=lambda name: timed[name])
-
     def record(self, workload: str, medians: Mapping[str, float | None], notes: Mapping[str, str]) -> None:
         """Keep what was measured last."""
         self.medians[workload] = {name: medians.get(name) for name in NAMES}
@@ -76,6 +71,11 @@ class Baselines:
             if times and len(times) == len(self.medians):
                 result[name] = math.exp(sum(map(math.log, times)) / len(times))
         return result
+
+    def better(self) -> str:
+        """The implementation that is faster over all known workloads together."""
+        times = self.combined()
+        return min(times, key=lambda name: times[name])
 
     def compile_cache(self, workload: str) -> CompileCache:
         """Where one workload's compiler cache is kept."""

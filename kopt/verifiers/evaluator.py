@@ -186,13 +186,13 @@ class Evaluator:
 
     def expect(self, effort: Effort | None) -> None:
         """Begin in the background what this effort will need."""
-        for bench in self.timed[:1]:
-            if (
-                effort is Effort.FULL
-                or (effort is Effort.QUICK and not self.known.known(bench.name))
-                or (effort is Effort.QUICK and self.known.better(bench.name) == "compile")
-            ):
+        quick = effort is Effort.QUICK and (self._unmeasured() or self.known.better() == "compile")
+        if effort is Effort.FULL or quick:
+            for bench in self.timed:
                 bench.start_compiling()
+
+    def _unmeasured(self) -> list[Workbench]:
+        return [bench for bench in self.timed if not self.known.known(bench.name)]
 
     @property
     def work(self) -> policies.Work:
@@ -268,12 +268,21 @@ class Evaluator:
                 sittings.append(sample(Match(bench, sides), "candidate", ["against"], effort))
         return joined(sittings, "candidate").speedup["against"]
 
-    def better(self, bench: Workbench) -> str:
-        """The faster baseline of a workload, measured now if it is not known."""
-        if not self.known.known(bench.name):
+    def better(self) -> str:
+        """The baseline that is faster over all timed workloads, measured now if it is not known."""
+        self._measure_unmeasured()
+        return "compile" if self.known.better() == "compile" and self.compiled() else "eager"
+
+    def compiled(self) -> bool:
+        """Whether ``torch.compile`` takes every timed workload; when this returns, nothing compiles any more."""
+        return all([bench.compile() is not None for bench in self.timed])
+
+    def _measure_unmeasured(self) -> None:
+        lacking = self._unmeasured()
+        if lacking:
+            self.compiled()  # all of them, before the first is timed
+        for bench in lacking:
             self._measure_baselines(bench)
-        name = self.known.better(bench.name)
-        return "eager" if name == "compile" and bench.compile() is None else name
 
     def _measure_baselines(self, bench: Workbench) -> None:
         assert bench.cases
@@ -294,9 +303,7 @@ class Evaluator:
 
     def baselines(self) -> dict[str, float]:
         """Median seconds per call of each implementation that runs here; measured once per machine."""
-        for bench in self.timed:
-            if not self.known.known(bench.name):
-                self._measure_baselines(bench)
+        self._measure_unmeasured()
         return self.known.combined()
 
     @property

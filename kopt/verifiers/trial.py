@@ -252,8 +252,9 @@ class Trial:
         parts: dict[str, list[Speedup]] = {"eager": [], "compile": []}
         workloads = {}
         target = self.incumbent.gain if self.incumbent is not None and len(pairs) == 1 else None
+        names = self._baselines()
         for bench, contestant in pairs:
-            measured = self._sittings(bench, contestant, target)
+            measured = self._sittings(bench, contestant, names, target)
             for name, gain in measured.speedup.items():
                 parts[name].append(gain)
             self.timing |= _named(measured.timing, bench.name if len(pairs) > 1 else None)
@@ -269,18 +270,19 @@ class Trial:
                 self.speedup[name] = gains[0] if len(gains) == 1 else statistics.combined(gains)
         detail["workloads"] = workloads
 
-    def _baselines(self, bench: Workbench) -> list[str]:
+    def _baselines(self) -> list[str]:
+        """The same for every workload: those a figure over all of them can be given for."""
         if self.effort is Effort.QUICK:
-            return [self.evaluator.better(bench)]
-        names = ["eager"]
-        if bench.compile() is not None:
-            names.append("compile")
-        elif bench.compile_error:
-            self.notes.append(f"torch.compile is not timed: {bench.compile_error}")
-        return names
+            return [self.evaluator.better()]
+        if self.evaluator.compiled():
+            return ["eager", "compile"]
+        errors = [bench.compile_error for bench in self.evaluator.timed if bench.compile_error]
+        self.notes.extend(f"torch.compile is not timed: {error}" for error in errors[:1])
+        return ["eager"]
 
-    def _sittings(self, bench: Workbench, contestant: Contestant, target: Speedup | None) -> Measured:
-        names = self._baselines(bench)
+    def _sittings(
+        self, bench: Workbench, contestant: Contestant, names: Sequence[str], target: Speedup | None
+    ) -> Measured:
         parts = [self._sample(bench, contestant, names, target)]
         with ExitStack() as keep:
             for _ in range(1, PLANS[self.effort].sittings):

@@ -119,6 +119,25 @@ def test_right_for_known_shapes_only_is_wrong(scaled: Evaluator) -> None:
     assert found.worst.workload == "odd"
 
 
+def test_workloads_that_favour_different_baselines_still_give_a_gain(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each was timed against its own better baseline, no figure could be given over both, and a search had nothing.
+    path = tmp_path / "two.py"
+    path.write_text(SCALED.replace("tanh(x) * factor", "tanh(x) * factor + 0"))
+    with Evaluator(load(path), settings=settings) as evaluator:
+        for bench, compiled in zip(evaluator.timed, (0.5, 1.5), strict=True):
+            seconds = bench.call_seconds
+            evaluator.known.record(bench.name, {"eager": seconds, "compile": compiled * seconds}, {})
+        assert evaluator.known.better() == "compile"
+        monkeypatch.setattr(evaluator, "compiled", lambda: False)
+        found = evaluator.evaluate(
+            python("def run(x, factor):\n    return x.tanh() * factor\n"), effort=Effort.QUICK
+        )
+        assert found.verdict is Verdict.CORRECT, found.reason
+        assert found.gain is not None
+
+
 @pytest.mark.needs("triton")
 def test_triton_is_compiled_and_interpreted_but_not_timed(scaled: Evaluator) -> None:
     right = TRITON.replace("FORMULA", "4 * tl.sigmoid(2 * v) - 2")
