@@ -27,7 +27,7 @@ from kopt.verifiers import Effort, Evaluator, Failure, statistics
 from kopt.words import Candidate, Evaluation, Speedup
 
 MATERIAL = Path(__file__).parent / "material"
-TRIALS = 200
+TRIALS = 100  # of each kind: 200 by itself, 200 with a neighbour
 WRITTEN = 100
 MOST = 0.05
 
