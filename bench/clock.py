@@ -88,7 +88,7 @@ def run() -> bool:
     rows = {}
     for name, (seconds, elements, pairs) in SIZES.items():
         repeat = GUESS
-        for _ in range(3):  # how long a step takes differs between machines, and on this one between hours
+        for _ in range(8):  # how long a step takes differs between machines, and on this one between hours
             rows[name] = compare(elements, repeat, pairs)
             missed = seconds / (rows[name]["in_process_us"] * 1e-6)
             if 0.75 < missed < 1.33:
