@@ -29,6 +29,10 @@ The first criterion is about single elements, the second catches a small systema
 five times sharper. Its last term lets about four elements of a block use their whole budget: where an operation
 such as a clamp leaves error in a few elements only, the reference's luck with those few is no measure.
 
+One element in :math:`2^{20}` may use up to four times its budget: where a clamp leaves few elements of a tensor with
+rounding errors, :math:`s` is the greatest of few draws, and among many millions some other order of summation is
+unluckier.
+
 The term in :math:`\log_2 n` admits another order of summation in a reduction of :math:`n` terms, which the
 reference's own few outputs cannot show. In a float64 problem truth and reference agree, so :math:`u` times the
 tensor's rms takes the place of :math:`s` and :math:`\sigma` where it is larger.

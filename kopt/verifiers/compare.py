@@ -18,6 +18,8 @@ from kopt.verifiers.dtypes import Array, widen
 from kopt.verifiers.parallel import spans, spread
 
 CHUNK = 8 * BLOCK
+STRAYS = 1 << 20  # one element in so many
+STRAY = 4.0  # may use so many times its budget
 Models = ErrorModel | Sequence[ErrorModel]
 """One model of the reference's error, or one for each :func:`part_length` elements of the output."""
 
@@ -134,9 +136,10 @@ class Expected:
                 worst, position = high, at
             if high_rms > rms:
                 rms, block = high_rms, at_block
-        if worst <= 1.0 < rms:
+        near = worst <= 1.0 or (worst <= STRAY and count <= stored.size // STRAYS)
+        if near and rms > 1.0:
             return self._block_finding(stored, block, worst, rms)
-        return self._finding(stored, position, count, worst, rms, "" if worst <= 1.0 else "element")
+        return self._finding(stored, position, count, worst, rms, "" if near else "element")
 
     def _ratio(self, stored: Array, where: slice, budget: Array) -> npt.NDArray[np.floating]:
         got = widen(stored, self.dtype)

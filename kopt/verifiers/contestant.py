@@ -9,7 +9,7 @@ import signal as signals
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,11 +18,13 @@ from kopt.sandbox import Limits, Role, Sandbox
 from kopt.sandbox.buffers import memory_file
 from kopt.sandbox.errors import ProtocolViolation, RunnerCrashed, RunnerError, RunnerRaised, RunnerTimedOut
 from kopt.verifiers.clock import Stretch
+from kopt.verifiers.gate import Contents, paced
 from kopt.verifiers.glance import Glance
 from kopt.verifiers.workbench import Workbench
 from kopt.words import Candidate, Language, Style, Verdict, to_json
 
 Answer = TypeVar("Answer")
+_LATE = "it went on writing outputs after it had answered ({}): finish each call's work in that call"
 _PROMPT = 5e-4  # seconds, besides those of looking itself, within which an undisturbed judge has looked
 _GRACE = {Language.CPP: 10.0, Language.CUDA: 10.0, Language.TRITON: 60.0, Language.TORCH: 60.0}
 
@@ -193,15 +195,26 @@ class Contestant:
         changed = glance.changed()
         self._looks.append((time.perf_counter_ns() - began) * 1e-9)
         if changed:
-            raise Failure(
-                Verdict.TAMPERED,
-                f"it went on writing outputs after it had answered ({doing}): finish each call's work in that call",
-            )
+            raise Failure(Verdict.TAMPERED, _LATE.format(doing))
         self.called = self.called or stretch.count > 0
         prompt = _PROMPT + 4 * statistics.median(
             self._looks
         )  # what looking takes here while nobody interferes
         return seconds + (late if late > prompt and stretch.count else 0.0)
+
+    def paced(self, slots: Sequence[int], contents: Contents) -> list[float]:
+        """Seconds of single calls through the gate (:mod:`~kopt.verifiers.gate`)."""
+
+        def ask(start: int, count: int) -> int:
+            self.runner.round(start, count, timeout=self.allowed(count))
+            return self.runner.answered
+
+        doing = "while it was called one by one"
+        seconds, glances = self._guard(doing, lambda: paced(self.ring, ask, slots, contents))
+        self.freeze()
+        if any(glance.changed() for glance in glances):
+            raise Failure(Verdict.TAMPERED, _LATE.format(doing))
+        return seconds
 
     def empty(self) -> float:
         """Time a round without calls, on old contents."""

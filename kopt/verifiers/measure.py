@@ -22,6 +22,7 @@ from kopt.verifiers.clock import Agreement, Schedule, Stretch, agreement, last_l
 from kopt.verifiers.compare import check_sample
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.dtypes import KINDS, itemsize
+from kopt.verifiers.gate import CALLS, Contents, Gate, paced
 from kopt.verifiers.layout import Place
 from kopt.verifiers.reference import Reference
 from kopt.verifiers.ring import Ring
@@ -55,6 +56,17 @@ class ReferenceSide:
     def round(self, stretch: Stretch) -> float:
         """Seconds of one round."""
         seconds = self.reference.round(stretch.start, stretch.count)
+        self.reference.freeze()
+        return seconds
+
+    def paced(self, slots: Sequence[int], contents: Contents, count: int = 1) -> list[float]:
+        """Seconds of single calls through the gate (:mod:`~kopt.verifiers.gate`), or of none."""
+
+        def ask(start: int, count: int) -> int:
+            self.reference.round(start, count)
+            return self.reference.runner.answered
+
+        seconds, _ = paced(self.ring, ask, slots, contents, count)
         self.reference.freeze()
         return seconds
 
@@ -138,6 +150,30 @@ class Match:
             if book is not None:
                 book[name].append(max(spent, 1e-9) / stretch.count)
         self._check(stretch, watches)
+
+    def through_the_gate(self, name: str, reference: str, times: int) -> float:
+        """Seconds per call of a contestant called one by one, on inputs written as it is asked."""
+        contestant, side, gate = self.sides[name], self.sides[reference], Gate()
+        eager = self.bench.eager
+        assert isinstance(contestant, Contestant) and eager.ring is not None
+        for _ in range(times):
+            slots = _SECRET.sample(range(self.schedule.slots), min(CALLS, self.schedule.slots))
+            eager.generate(slots, [draw_seed() for _ in slots])
+            eager.freeze()
+            contents = [eager.ring.inputs_of(slot) for slot in slots]
+            for slot in slots:
+                contestant.ring.poison(slice(slot, slot + 1))
+            gate.calls.extend(contestant.paced(slots, contents))
+            gate.empty.extend(ReferenceSide(eager).paced(slots, contents, 0))
+            if isinstance(side, ReferenceSide):
+                gate.reference.extend(side.paced(slots, contents))
+            for place in _SECRET.sample(range(len(slots)), min(len(slots), _CHECKED_SLOTS)):
+                eager.ring.put_inputs(slots[place], contents[place])  # a reference may change its inputs
+                eager.round(slots[place], 1)
+                eager.flush([slots[place]])
+                self._check_outputs(contestant, eager.ring, [slots[place]])
+                self.checked += 1
+        return gate.per_call(self.full[reference])
 
     def _overhead(self, name: str) -> float:
         """What starting and stopping the clock costs: never more than the reference's runner needs for it.

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kopt.verifiers import statistics
-from kopt.verifiers.contestant import Failure
+from kopt.verifiers.contestant import Contestant, Failure
+from kopt.verifiers.gate import LONGEST
 from kopt.verifiers.measure import Match
 from kopt.words import Speedup, Timing, Verdict
 
@@ -42,18 +43,22 @@ PLANS = {
     Effort.FULL: Plan(pairs=40, seconds=1.2, singles=4, sittings=2),
 }
 _EARLY, _NARROW = 0.4, 0.05  # after this share of the seconds, an interval this narrow will do
-_AGAIN = 24
+_AGAIN = 24  # probes, before anybody is accused
 _PATIENCE = 6.0  # times the seconds, to reach the least number of pairs when a single pair takes long
 
 
 @dataclass
 class Measured:
-    """The result of a match: speed-ups of the candidate over each baseline and the timing of every side."""
+    """The result of a match: speed-ups of the candidate over each baseline and the timing of every side.
+
+    ``charged``: seconds per call the candidate needs more when it is called one by one, which its timing contains.
+    """
 
     speedup: dict[str, Speedup]
     timing: dict[str, Timing]
     stopped: str
     pairs: int
+    charged: float = 0.0
 
 
 def joined(parts: Sequence[Measured], candidate: str) -> Measured:
@@ -73,7 +78,8 @@ def joined(parts: Sequence[Measured], candidate: str) -> Measured:
         name: statistics.timing([value for one in rounds(name) for value in one], timing.calls_per_round)
         for name, timing in first.timing.items()
     }
-    return Measured(found, times, parts[-1].stopped, sum(part.pairs for part in parts))
+    charged = max(part.charged for part in parts)
+    return Measured(found, times, parts[-1].stopped, sum(part.pairs for part in parts), charged)
 
 
 def sample(
@@ -128,23 +134,33 @@ def sample(
             stopped = "time"
             break
     _agree(match, candidate, baselines[0], plan)
+    charged = _charge(match, baselines[0], plan)
     found = {name: statistics.speedup(match.full[name], match.full[candidate]) for name in baselines}
     calls = match.bench.layout.slots
     times = {name: statistics.timing(values, calls) for name, values in match.full.items()}
-    return Measured(found, times, stopped, len(match.full[candidate]))
+    return Measured(found, times, stopped, len(match.full[candidate]), charged.get(candidate, 0.0))
 
 
 def _agree(match: Match, candidate: str, baseline: str, plan: Plan) -> None:
-    while len(match.single[candidate]) < plan.singles:
+    for _ in range(plan.singles - len(match.single[candidate])):
         match.probe_single()
     found = match.agreement(candidate, baseline)
-    if found.agrees:
-        return
-    for _ in range(
-        _AGAIN
-    ):  # until one agrees, before anybody is accused: a busy machine delays many in a row
-        match.probe_single()
-        found = match.agreement(candidate, baseline)
+    for _ in range(_AGAIN):  # a busy machine delays many in a row
         if found.agrees:
             return
+        match.probe_single()
+        found = match.agreement(candidate, baseline)
     raise Failure(Verdict.TAMPERED, found.reason)
+
+
+def _charge(match: Match, baseline: str, plan: Plan) -> dict[str, float]:
+    """Add to every round what a contestant's calls cost more one by one than in rounds; seconds per call."""
+    charged = {}
+    for name, side in match.sides.items():
+        together = statistics.interval(match.full[name])[0]
+        if isinstance(side, Contestant) and together < LONGEST:
+            more = match.through_the_gate(name, baseline, plan.singles) - together
+            if more > 0:
+                match.full[name] = [seconds + more for seconds in match.full[name]]
+                charged[name] = more
+    return charged

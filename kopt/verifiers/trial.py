@@ -35,6 +35,7 @@ from kopt.words import (
 if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
 
+_TOLD = 0.02
 _INTERPRETABLE = 1 << 20
 _INTERPRETED_SECONDS = 30.0
 
@@ -293,6 +294,10 @@ class Trial:
                 contestant = fresh
                 parts.append(self._sample(bench, contestant, names, target))
             measured = joined(parts, "candidate")
+            if measured.charged > _TOLD * measured.timing["candidate"].median:
+                self.notes.append(
+                    f"called one by one it takes {measured.charged * 1e6:.0f} us more than in a row: that is counted"
+                )
             if contestant.returning:
                 measured.timing["candidate"] = self._without_copy(contestant, measured.timing["candidate"])
         return measured

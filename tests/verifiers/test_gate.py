@@ -1,0 +1,92 @@
+"""Calls one by one, on inputs that are written as they are asked: working on many at once gains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kopt.settings import Settings
+from kopt.verifiers import Effort, Evaluator
+from kopt.verifiers.contestant import Contestant, Failure
+from kopt.verifiers.gate import Gate
+from kopt.verifiers.measure import Match, ReferenceSide
+from kopt.verifiers.redteam.corpus import attacks, problem_of
+from kopt.words import Candidate, Language, Style, Verdict
+
+ONE_BY_ONE = "import torch\ndef run(x, out):\n    torch.mul(x, x.sigmoid(), out=out)\n"
+SERIAL = (Path(__file__).parents[2] / "bench" / "material" / "small_silu.cpp").read_text()
+LATE = """
+import threading, torch
+work = []
+ready = threading.Semaphore(0)
+def finish():
+    while True:
+        ready.acquire()
+        x, out = work.pop()
+        torch.mul(x, x.sigmoid(), out=out)
+threading.Thread(target=finish, daemon=True).start()
+def run(x, out):
+    out[0] = 0
+    work.append((x, out))
+    ready.release()
+"""
+
+
+def python(text: str) -> Candidate:
+    return Candidate(
+        sources={"k.py": text}, language=Language.TORCH, entry="k.py::run", style=Style.DESTINATION
+    )
+
+
+@pytest.fixture(scope="module")
+def tiny(settings: Settings) -> Iterator[Evaluator]:
+    with Evaluator(problem_of("tiny_silu"), settings=settings) as evaluator:
+        for bench in evaluator.timed:
+            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
+        yield evaluator
+
+
+def test_the_quickest_call_counts_and_what_its_message_costs_does_not() -> None:
+    gate = Gate(calls=[90e-6, 50e-6, 4e-3], empty=[20e-6, 3e-3])
+    assert gate.per_call([]) == pytest.approx(30e-6)
+    gate.reference.extend([45e-6, 60e-6])
+    assert gate.per_call([15e-6, 10e-6, 90e-6]) == pytest.approx(20e-6)
+    assert gate.per_call([100e-6]) == pytest.approx(30e-6)
+
+
+@pytest.mark.needs("bubblewrap")
+def test_a_round_done_at_once_is_charged_for_its_calls(tiny: Evaluator) -> None:
+    (attack,) = (one for one in attacks() if one.name == "a_round_at_once")
+    found = tiny.evaluate(attack.candidate, effort=Effort.QUICK)
+    honest = tiny.evaluate(python(ONE_BY_ONE), effort=Effort.QUICK)
+    assert honest.verdict is Verdict.CORRECT, honest.reason
+    assert found.verdict in (Verdict.CORRECT, Verdict.TAMPERED), found.reason
+    if found.correct:
+        assert any("one by one" in note for note in found.notes)
+        assert found.timing["candidate"].median > 0.7 * honest.timing["candidate"].median
+
+
+@pytest.mark.needs("bubblewrap")
+def test_a_compiled_kernel_takes_no_longer_one_by_one(tiny: Evaluator) -> None:
+    candidate = Candidate(
+        sources={"k.cpp": SERIAL}, language=Language.CPP, entry="k.cpp::run", style=Style.DESTINATION
+    )
+    found = tiny.evaluate(candidate, effort=Effort.QUICK)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    assert found.timing["candidate"].median < 100e-6
+
+
+@pytest.mark.needs("bubblewrap")
+def test_work_left_for_after_the_answer_is_met_at_the_gate(tiny: Evaluator) -> None:
+    bench = tiny.timed[0]
+    assert bench.cases
+    with tiny.contestant(bench, python(LATE), None) as late:
+        assert isinstance(late, Contestant)
+        match = Match(bench, {"candidate": late, "eager": ReferenceSide(bench.eager)})
+        match.full["eager"].append(1e-5)
+        with pytest.raises(Failure) as refused:
+            for _ in range(20):
+                match.through_the_gate("candidate", "eager", 1)
+        assert refused.value.verdict in (Verdict.TAMPERED, Verdict.WRONG)
