@@ -42,6 +42,7 @@ from kopt.words import (
 )
 
 _SMALL = 16 << 20
+_FAR = 1.5
 
 
 class Evaluator:
@@ -292,7 +293,7 @@ class Evaluator:
             sides["compile"] = ReferenceSide(compiled)
         match = Match(bench, sides)
         match.warm()
-        while len(match.full["eager"]) < statistics.LEAST:
+        while len(match.full["eager"]) < statistics.LEAST and not _far_apart(list(match.full.values())):
             match.iterate()
         self.learn(bench, {name: statistics.interval(values)[0] for name, values in match.full.items()})
 
@@ -333,6 +334,14 @@ class Evaluator:
         self._benches.clear()
         self.sandbox.close()
         self._ahead.shutdown()
+
+
+def _far_apart(books: list[list[float]]) -> bool:
+    """Whether three rounds of each leave no doubt which baseline is faster: a slow one takes a minute for eight."""
+    one, *others = books
+    if len(one) < 3 or not others:
+        return False
+    return all(max(one) * _FAR < min(other) or max(other) * _FAR < min(one) for other in others)
 
 
 __all__ = ["Evaluator", "Failure"]

@@ -105,7 +105,7 @@ def sample(
     if deadline is not None:
         until, latest = min(until, deadline), min(latest, deadline)
     moments = set(statistics.looks(plan.pairs)) | ({4, 6} if effort is Effort.QUICK else set())
-    least = statistics.LEAST if effort is Effort.FULL else 4
+    least = -(-statistics.LEAST // plan.sittings) if effort is Effort.FULL else 4
     stopped = "pairs"
     seen = 0
     while True:
