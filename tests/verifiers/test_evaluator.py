@@ -205,7 +205,7 @@ def test_a_full_measurement_sits_twice_in_other_memory(
     assert bench.eager.ring.buffer is not rings[0][1]
     gain = found.speedup["eager"]
     assert gain is not None
-    assert gain.pairs == len(found.timing["candidate"].samples) >= 2 * LEAST
+    assert gain.pairs == len(found.timing["candidate"].samples) >= LEAST
 
 
 def test_only_the_way_from_answer_to_look_is_charged(
