@@ -188,8 +188,9 @@ def check_sample(model: ErrorModel, dtype: str, stored: Array, reference: Array)
         few = 2 + 2 * model.allowed(stored.size) if model.differing else 0
         expected, got = (float(reference[at]), float(stored[at])) if stored.size else (0.0, 0.0)
         return Finding(count <= few, at, expected, got, 0.0, count, stored.size, count / max(1, few), 0.0)
-    mine = widen(stored, dtype).astype(np.float64)
-    other = widen(reference, dtype).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN: what was never written
+        mine = widen(stored, dtype).astype(np.float64)
+        other = widen(reference, dtype).astype(np.float64)
     odd = ~np.isfinite(other)
     finite = np.where(odd, 0.0, other)
     bound = model.budget(finite, model.policy.multiple + 1.0)

@@ -202,3 +202,64 @@ def test_native_imports_are_named(judge: Judge, name: str) -> None:
     allowed = judge(native(head, body), Policy.ALLOW_LIBRARY)
     assert allowed.verdict is Verdict.CORRECT, allowed.reason
     assert allowed.delegation is not None and symbol in allowed.delegation.symbols
+
+
+TRITON = """
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def kernel(x, y, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    v = tl.load(x + i, mask=i < n)
+    tl.store(y + i, v / (1 + tl.exp(-v)), mask=i < n)
+
+
+def run(x):
+    y = torch.empty_like(x)
+    kernel[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel(), BLOCK=1024)
+    return y
+"""
+
+
+def triton(text: str) -> Candidate:
+    return Candidate(
+        sources={"k.py": text}, language=Language.TRITON, entry="k.py::run", style=Style.RETURNING
+    )
+
+
+@pytest.mark.needs("triton")
+def test_strict_knows_triton_from_what_is_beside_it(judge: Judge) -> None:
+    found = judge(triton(TRITON), Policy.STRICT)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    assert found.delegation is not None and found.delegation.names == ()
+    beside = TRITON.replace("return y", "return x * x.sigmoid()")
+    found = judge(triton(beside), Policy.STRICT)
+    assert found.verdict is Verdict.REJECTED and "aten::sigmoid" in found.reason, found.reason
+
+
+INLINE = '''
+import torch
+from torch.utils.cpp_extension import load_inline
+SOURCE = """
+#include <torch/extension.h>
+torch::Tensor silu(torch::Tensor x) { BODY }
+"""
+module = load_inline("silu_of_ones_own", cpp_sources=SOURCE, functions=["silu"])
+def run(x):
+    return module.silu(x)
+'''
+LOOP = (
+    "auto y = torch::empty_like(x); const float* in = x.data_ptr<float>(); float* out = y.data_ptr<float>();"
+    "for (int64_t i = 0; i < x.numel(); ++i) out[i] = in[i] / (1.0f + std::exp(-in[i])); return y;"
+)
+
+
+@pytest.mark.slow
+def test_strict_looks_into_extensions(judge: Judge) -> None:
+    found = judge(python(INLINE.replace("BODY", LOOP)), Policy.STRICT)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    found = judge(python(INLINE.replace("BODY", "return x * x.sigmoid();")), Policy.STRICT)
+    assert found.verdict is Verdict.REJECTED and "sigmoid" in found.reason, found.reason
