@@ -4,6 +4,7 @@
 # problem: silu
 # expect: correct tampered
 # naive: faster
+import contextlib
 import os
 
 calls = 0
@@ -15,7 +16,8 @@ def take_everything():
             while True:
                 pass
     for thread in map(int, os.listdir("/proc/self/task")):  # where the rival shares this process, it is stuck
-        os.sched_setaffinity(thread, {min(os.sched_getaffinity(0))})
+        with contextlib.suppress(ProcessLookupError):  # one that has just ended
+            os.sched_setaffinity(thread, {min(os.sched_getaffinity(0))})
 
 
 def run(x):  # slower than the reference where returned tensors are copied
