@@ -10,12 +10,32 @@ from kopt.words import Candidate, Evaluation, Problem, WorkloadSpec
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a strategy wants made: by which role, and from which candidate (None: afresh)."""
+
+    role: str
+    parent: tuple[Candidate, Evaluation] | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What proposing took: dollars, and seconds of waiting."""
+
+    dollars: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.dollars + other.dollars, self.seconds + other.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """Everything known about a problem when the next candidate is wanted.
 
     ``graph`` is the trace as JSON (None when it has not been taken, or failed), or a list of traces at different
     sizes. ``machine`` holds the facts a schedule may depend on: ``cores``, ``l1_bytes``, ``l2_bytes``,
-    ``l3_bytes``. ``history`` is in order of evaluation.
+    ``l3_bytes``. ``history`` is in order of evaluation. ``wanted`` is None where the proposer may choose what to do.
+    ``sample`` counts the answers to this very question that a strategy has had and could not use.
     """
 
     problem: Problem
@@ -24,6 +44,8 @@ class Context:
     machine: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[tuple[Candidate, Evaluation], ...] = ()
     incumbent: tuple[Candidate, Evaluation] | None = None
+    wanted: Wanted | None = None
+    sample: int = 0
 
 
 @runtime_checkable

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kopt.agents.chat.errors import BadReply, PromptRejected, Refused, Truncated, Unavailable
-from kopt.agents.chat.words import ChatModel, Message, Request
-from kopt.agents.context import Context
+from kopt.agents.chat.words import ChatModel, Message, Reply, Request
+from kopt.agents.context import Context, Cost
 from kopt.agents.edits import EditError
 from kopt.agents.normal import identity
 from kopt.agents.roles import Task, choose_role, read_proposal, request_for
@@ -28,6 +28,8 @@ class LlmProposer:
         self.name = model.name
         self._model = model
         self._remarks: list[str] = []
+        self.paid = Cost()
+        """What the latest :meth:`propose` has cost so far, or did when its replies were made."""
 
     def explain(self) -> list[str]:
         """What went wrong with replies, a line each, newest last."""
@@ -43,7 +45,8 @@ class LlmProposer:
         seen = {identity(candidate) for candidate, _ in context.history}
         task = choose_role(context)
         request = request_for(task, context)
-        for sample in range(SAMPLES):
+        self.paid = Cost()
+        for sample in range(context.sample, context.sample + SAMPLES):
             try:
                 candidate = self._ask(task, request, sample)
             except (Unavailable, PromptRejected) as error:  # asking once more would not help now
@@ -61,7 +64,7 @@ class LlmProposer:
     def _ask(self, task: Task, request: Request, sample: int) -> Candidate | None:
         """One candidate; a reply that holds none is answered once with what is wrong with it."""
         try:
-            reply = self._model.complete(request, sample=sample)
+            reply = self._complete(request, sample)
             try:
                 return read_proposal(reply.text, task, self.name)
             except EditError as error:
@@ -73,8 +76,13 @@ class LlmProposer:
                     ),
                     max_tokens=request.max_tokens,
                 )
-                reply = self._model.complete(again, sample=sample)
+                reply = self._complete(again, sample)
                 return read_proposal(reply.text, task, self.name)
         except (EditError, Refused, Truncated, BadReply) as error:
             self._remarks.append(f"{self.name}: {error}")
             return None
+
+    def _complete(self, request: Request, sample: int) -> Reply:
+        reply = self._model.complete(request, sample=sample)
+        self.paid += Cost(reply.worth, reply.took)
+        return reply

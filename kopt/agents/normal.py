@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kopt.errors import UsageError
-from kopt.words import Candidate, Language, digest_of
+from kopt.words import Candidate, Language, Style, digest_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -23,19 +23,28 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _WORDS = re.compile(r"[A-Za-z_]\w*|[^A-Za-z_]+")
 _MOST_BYTES = 1 << 20
+_KEPT = 1024
+"""Identities remembered: a strategy compares everything new with all its history."""
 
 
 def identity(candidate: Candidate) -> str:
     """A digest that candidates of the same program share; what is no source (flags, entry) counts as it is."""
-    native = candidate.language in (Language.CPP, Language.CUDA)
-    form = normal_cpp if native else normal_python
+    sources = tuple(sorted(candidate.sources.items()))
+    return _identity(sources, candidate.language, candidate.entry, candidate.style, candidate.flags)
+
+
+@functools.lru_cache(_KEPT)
+def _identity(
+    sources: tuple[tuple[str, str], ...], language: Language, entry: str, style: Style, flags: tuple[str, ...]
+) -> str:
+    form = normal_cpp if language in (Language.CPP, Language.CUDA) else normal_python
     return digest_of(
         {
-            "sources": {path: form(text) for path, text in candidate.sources.items()},
-            "language": candidate.language,
-            "entry": candidate.entry,
-            "style": candidate.style,
-            "flags": candidate.flags,
+            "sources": {path: form(text) for path, text in sources},
+            "language": language,
+            "entry": entry,
+            "style": style,
+            "flags": flags,
         }
     )
 

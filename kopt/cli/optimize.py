@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -23,10 +24,13 @@ from kopt.cli.common import (
     parse_sets,
     print_json,
 )
+from kopt.cli.strategy_options import takes_strategy_options
 
 EXAMPLES = (
     "Exit status: 0 a verified faster kernel was found, 1 none was found, 2 unusable input, 130 Ctrl-C.  "
-    "Example: kopt optimize my_problem.py --set batch_size=16 --budget-seconds 90"
+    "Examples: kopt optimize my_problem.py --set batch_size=16 --budget-seconds 90  |  "
+    "kopt optimize my_problem.py --model openai/NAME --model ollama/NAME --strategy evolve --population 12 --islands 3 "
+    "--seed 7 --budget-dollars 5 --budget-seconds 3600"
 )
 
 
@@ -35,8 +39,12 @@ class StrategyName(enum.StrEnum):
 
     OFFLINE = "offline"
     REFINE = "refine"
+    BEST_OF_N = "best-of-n"
+    BEAM = "beam"
+    EVOLVE = "evolve"
 
 
+@takes_strategy_options
 def optimize(
     problem: ProblemArgument,
     sets: SetOption = None,
@@ -70,12 +78,14 @@ def optimize(
         StrategyName | None,
         typer.Option(
             "--strategy",
-            help="How to search: `offline` needs no key, `refine` is for models and their default.",
+            help="How to search: `offline` needs no key; the others need a model, whose default is `refine`.",
         ),
     ] = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
     policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
     as_json: JsonOption = False,
+    *,
+    options: Mapping[str, float],
 ) -> None:
     """Search for a faster kernel, verify it and admit it to the library.
 
@@ -92,6 +102,7 @@ def optimize(
             budget_evaluations=budget_evaluations,
             name=name,
             strategy=strategy.value if strategy else None,
+            options=options,
             models=model or (),
             prices=price or (),
             budget_dollars=budget_dollars,

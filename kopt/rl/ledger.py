@@ -68,6 +68,7 @@ class Ledger:
         limits: Mapping[str, float | None],
         *,
         spent: Mapping[str, float] | None = None,
+        began: Mapping[str, float | None] | None = None,
         keep: Callable[[Mapping[str, float]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,10 +77,13 @@ class Ledger:
         Args:
             limits: most that may be spent of each resource; None is no limit.
             spent: what earlier sessions of a resumed run have used.
+            began: the limits the run began with, where it has been given others since.
             keep: gets all that is spent after every settlement, in order; see :meth:`keep_with`.
             clock: seconds, for wall time.
         """
         self.limits = {name: limit for name, limit in limits.items() if limit is not None}
+        self.began = {name: limit for name, limit in (began or limits).items() if limit is not None}
+        """The first limits: whoever decides by them decides the same when the run is resumed with more."""
         self._clock = clock
         self._keep = keep
         self._changed = threading.Condition()

@@ -24,6 +24,7 @@ from kopt.rl.problem_file import open_problem
 from kopt.rl.result import RunResult
 from kopt.rl.strategies import choose_strategy, make_strategy
 from kopt.rl.strategy import Effort, is_win
+from kopt.rl.strategy_options import read_options
 from kopt.rl.weakness import refuse_weak
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
@@ -54,6 +55,7 @@ def optimize(
     budget_tokens: int | None = None,
     name: str | None = None,
     strategy: str | None = None,
+    options: Mapping[str, float] | None = None,
     models: Sequence[str] = (),
     prices: Sequence[str] = (),
     allow_weak: bool = False,
@@ -74,6 +76,7 @@ def optimize(
         name: the kernel's name in the library; the problem's own name when not given.
         strategy: how to search; one of :data:`kopt.rl.strategies.STRATEGIES`. Without one ``refine`` where there are
             models, else ``offline``.
+        options: the strategy's own, by name (:data:`kopt.rl.strategy_options.OPTIONS`): ``{"population": 12}``.
         models: who proposes, as ``PROVIDER/NAME`` or ``PROVIDER/NAME@URL``.
         prices: ``MODEL=PROMPT,REPLY`` in dollars per million tokens, where no published price is right.
         allow_weak: work on a problem that trivial answers pass.
@@ -89,6 +92,7 @@ def optimize(
     """
     settings = settings or process_settings()
     chosen = choose_strategy(strategy, models)
+    tuned = read_options(chosen, options or {})
     budget = _budget(budget_seconds, budget_evaluations, budget_dollars, budget_tokens)
     team = Models.open(models, settings, prices=prices, budget=budget)
     ledger = Ledger(budget)
@@ -107,11 +111,13 @@ def optimize(
                     "allow_weak": allow_weak,
                     "sandbox": sandbox,
                     "policy": str(policy),
+                    "strategy": tuned,
+                    "budget": budget,
                     **team.options(),
                 },
             )
             session = _Session(store, run, problem, evaluator, ledger, settings, tell, team)
-            return session.work(chosen, kernel, notes=weak)
+            return session.work(chosen, tuned, kernel, notes=weak)
 
 
 def resume(
@@ -155,12 +161,17 @@ def resume(
         problem = store.problem(record.problem_digest)
         team = Models.recall(record.options, settings)
         store.lease(record.id).close()  # is anyone at it? Better asked before a sandbox is started
-        ledger = Ledger(budget, spent=record.spent)
+        ledger = Ledger(budget, spent=record.spent, began=record.options.get("budget"))
         policy = str(record.options.get("policy", Policy.ALLOW_LIBRARY))
         sandbox = str(record.options["sandbox"])
         with _open_evaluator(problem, sandbox, settings, tell, policy) as evaluator:
             session = _Session(store, record.id, problem, evaluator, ledger, settings, tell, team)
-            return session.work(record.strategy, str(record.options["name"]), budget=budget if more else None)
+            return session.work(
+                record.strategy,
+                record.options.get("strategy", {}),
+                str(record.options["name"]),
+                budget=budget if more else None,
+            )
 
 
 def _budget(
@@ -229,6 +240,7 @@ class _Session:
     def work(
         self,
         strategy: str,
+        options: Mapping[str, float],
         kernel: str,
         *,
         notes: tuple[str, ...] = (),
@@ -242,7 +254,7 @@ class _Session:
             self.ledger.keep_with(lambda spent: self.store.save_spending(lease, spent))
             self.observe("run", {"run": self.run, "strategy": strategy, "ledger": self.ledger})
             clients = self.models.clients(self.settings, self.ledger, self.observe)
-            policy = make_strategy(strategy, self.problem, self.evaluator, self.ledger, clients)
+            policy = make_strategy(strategy, self.problem, self.evaluator, self.ledger, clients, options)
             loop = Loop(
                 store=self.store,
                 lease=lease,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
 from kopt.rl.ledger import Ledger
 from kopt.rl.offline import Offline, Search
 from kopt.rl.strategy import Strategy
-from kopt.words import Candidate, Evaluation, Problem
+from kopt.rl.strategy_options import read_options
+from kopt.rl.team import Describe, Explaining, History, Pair
+from kopt.words import Candidate, Evaluation, Problem, from_json
 
 if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
     from kopt.verifiers.evaluator import Evaluator
 
-Maker = Callable[[Problem, "Evaluator", Ledger, Sequence["ChatModel"]], Strategy]
+Options = Mapping[str, float]
+Maker = Callable[[Problem, "Evaluator", Ledger, Sequence["ChatModel"], Options], Strategy]
 MACHINE = ("cpu", "cores", "threads", "isa", "caches", "compiler")
 """What a model is told of the machine."""
 
@@ -52,7 +56,7 @@ class _Generator:
 
 
 def _offline(
-    problem: Problem, evaluator: Evaluator, ledger: Ledger, _models: Sequence[ChatModel]
+    problem: Problem, evaluator: Evaluator, ledger: Ledger, _models: Sequence[ChatModel], _options: Options
 ) -> Strategy:
     def search(candidate: Candidate, evaluation: Evaluation) -> Search:
         from kopt.agents.tuner import Tuner
@@ -62,23 +66,65 @@ def _offline(
     return Offline(_Generator(problem, evaluator), search, ledger)
 
 
-def _refine(problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel]) -> Strategy:
+def _asking(
+    problem: Problem, evaluator: Evaluator, models: Sequence[ChatModel]
+) -> tuple[list[Explaining], Describe]:
+    """The models as proposers, and what they are told."""
     from kopt.agents.context import Context
     from kopt.agents.llm import LlmProposer
-    from kopt.rl.refine import History, Refine
 
     machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}
 
-    def describe(history: History, best: tuple[Candidate, Evaluation] | None) -> Context:
+    def describe(history: History, best: Pair | None) -> Context:
         return Context(
             problem=problem, specs=evaluator.specs, machine=machine, history=tuple(history), incumbent=best
         )
 
-    return Refine([LlmProposer(model) for model in models], describe, ledger)
+    return [LlmProposer(model) for model in models], describe
 
 
-STRATEGIES: dict[str, Maker] = {"offline": _offline, "refine": _refine}
-WITH_MODELS = frozenset({"refine"})
+def _refine(
+    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], _options: Options
+) -> Strategy:
+    from kopt.rl.refine import Refine
+
+    return Refine(*_asking(problem, evaluator, models), ledger)
+
+
+def _best_of_n(
+    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
+) -> Strategy:
+    from kopt.rl.best_of_n import BestOfN
+
+    samples = options["samples"] or math.inf
+    return BestOfN(*_asking(problem, evaluator, models), ledger, samples=samples)
+
+
+def _beam(
+    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
+) -> Strategy:
+    from kopt.rl.beam import Beam
+
+    width, branch = int(options["width"]), int(options["branch"])
+    return Beam(*_asking(problem, evaluator, models), ledger, width=width, branch=branch)
+
+
+def _evolve(
+    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
+) -> Strategy:
+    from kopt.rl.evolve import Breeding, Evolve
+
+    return Evolve(*_asking(problem, evaluator, models), ledger, from_json(Breeding, options))
+
+
+STRATEGIES: dict[str, Maker] = {
+    "offline": _offline,
+    "refine": _refine,
+    "best-of-n": _best_of_n,
+    "beam": _beam,
+    "evolve": _evolve,
+}
+WITH_MODELS = frozenset(STRATEGIES) - {"offline"}
 
 
 def choose_strategy(name: str | None, models: Sequence[str]) -> str:
@@ -93,12 +139,23 @@ def choose_strategy(name: str | None, models: Sequence[str]) -> str:
     if chosen in WITH_MODELS and not models:
         raise UsageError(f"the strategy {chosen} needs a model; add --model PROVIDER/NAME")
     if models and chosen not in WITH_MODELS:
-        raise UsageError(f"the strategy {chosen} uses no model; leave --model out, or choose refine")
+        raise UsageError(
+            f"the strategy {chosen} uses no model; leave --model out, or choose refine, beam or evolve"
+        )
     return chosen
 
 
 def make_strategy(
-    name: str, problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel] = ()
+    name: str,
+    problem: Problem,
+    evaluator: Evaluator,
+    ledger: Ledger,
+    models: Sequence[ChatModel] = (),
+    options: Mapping[str, object] | None = None,
 ) -> Strategy:
-    """A new strategy; one given the same evaluations asks for the same trials."""
-    return STRATEGIES[name](problem, evaluator, ledger, models)
+    """A new strategy; one given the same evaluations and options asks for the same trials.
+
+    Raises:
+        UsageError: an option is none of the strategy's, or does not fit.
+    """
+    return STRATEGIES[name](problem, evaluator, ledger, models, read_options(name, options or {}))

@@ -98,7 +98,7 @@ class Client:
             self._cache.put(
                 key,
                 {"model": self.name, "sample": sample, **request.document()},
-                {**document, "dollars": reply.dollars},
+                {**document, "dollars": reply.dollars, "seconds": round(reply.seconds, 3)},
             )
         self._tell(key, sample, reply, "")
         return reply
@@ -157,16 +157,19 @@ class Client:
     def _reply(
         self, call: _Call, key: str, answer: Answer | None = None, parsed: BaseModel | None = None
     ) -> Reply:
+        dollars, seconds = self._prices.cost(self.name, call.usage), time.monotonic() - call.started
         return Reply(
             model=self.name,
             text=answer.text if answer else "",
             tool_calls=answer.tool_calls if answer else (),
             parsed=parsed,
             usage=call.usage,
-            dollars=self._prices.cost(self.name, call.usage),
-            seconds=time.monotonic() - call.started,
+            dollars=dollars,
+            seconds=seconds,
             attempts=call.attempts,
             key=key,
+            worth=dollars or 0.0,
+            took=round(seconds, 3),
         )
 
     def _recall(self, key: str, request: Request) -> Reply | None:
@@ -177,10 +180,20 @@ class Client:
             calls = tuple(from_json(ToolCall, call) for call in document["tool_calls"])
             answer = Answer(text=str(document["text"]), tool_calls=calls)
             parsed = _check(self.name, request, answer)
+            worth = self._prices.cost(self.name, from_json(Usage, document["usage"])) or 0.0
+            took = float(document.get("seconds", 0.0))
         except (KeyError, TypeError, ValueError, Fault):
             return None
         return Reply(
-            model=self.name, text=answer.text, tool_calls=calls, parsed=parsed, attempts=0, key=key, kept=True
+            model=self.name,
+            text=answer.text,
+            tool_calls=calls,
+            parsed=parsed,
+            attempts=0,
+            key=key,
+            kept=True,
+            worth=worth,
+            took=took,
         )
 
     def _tell(self, key: str, sample: int, reply: Reply, error: str) -> None:

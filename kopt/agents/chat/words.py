@@ -133,6 +133,8 @@ class Reply:
         dollars: their price by the run's table, or None where the model has no price.
         key: what the reply is kept under.
         kept: whether it was kept from earlier, at no cost.
+        worth: the dollars, and ``took`` the seconds, that it cost when it was made, also where it is kept; what decides
+            by them decides the same when a run is resumed.
     """
 
     model: str
@@ -145,6 +147,8 @@ class Reply:
     attempts: int = 1
     key: str = ""
     kept: bool = False
+    worth: float = 0.0
+    took: float = 0.0
 
 
 class ChatModel(Protocol):

@@ -45,7 +45,13 @@ class Task:
 
 
 def choose_role(context: Context) -> Task:
-    """What to do next: repair what has just failed, improve the best, or begin anew."""
+    """What to do next: what is wanted; else repair what has just failed, improve the best, or begin anew.
+
+    Raises:
+        ValueError: a role is wanted that does not exist.
+    """
+    if context.wanted is not None:
+        return Task(role=Role(context.wanted.role), parent=context.wanted.parent)
     if context.history and not context.history[-1][1].correct:
         failures = 0
         for _, evaluation in reversed(context.history):

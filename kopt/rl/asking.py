@@ -1,0 +1,38 @@
+"""What strategies with models share: a team that is asked, a single shot where nothing can be learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kopt.agents.context import Wanted
+from kopt.rl.ledger import EVALUATIONS, Ledger
+from kopt.rl.searching import Searching
+from kopt.rl.strategy import Plan, Trial
+from kopt.rl.team import WRITER, Describe, Explaining, Team
+
+
+class Asking(Searching):
+    """A plan of quick trials of what models propose, confirmed at its end."""
+
+    def __init__(self, proposers: Sequence[Explaining], describe: Describe, ledger: Ledger) -> None:
+        super().__init__(self._story(), ledger)
+        self._team = Team(proposers, describe)
+
+    def explain(self) -> list[str]:
+        """What the models and their servers had to say."""
+        return self._team.explain()
+
+    def _story(self) -> Plan:
+        """With a single evaluation one candidate with full effort, else search and confirm."""
+        if self._ledger.left(EVALUATIONS) == 1:
+            candidate, _ = self._team.ask(self._team.turn(0), [], None, wanted=Wanted(role=WRITER))
+            if candidate is not None:
+                yield Trial(candidate=candidate, effort="full", phase="confirm")
+            return
+        yield from self._search()
+        yield from self._confirm()
+
+    def _search(self) -> Plan:
+        """Quick trials."""
+        raise NotImplementedError
+        yield  # makes this a generator, as every override is

@@ -1,0 +1,158 @@
+"""Evolution with models as the source of variation: islands, novelty before evaluation, a bandit that minds the price.
+
+The shape is ShinkaEvolve's (Lange et al., "ShinkaEvolve: Towards open-ended and sample-efficient program evolution",
+2025): an island's turn; the bandit says which model works in which role; the role says on what (the optimiser on a
+parent drawn from the island, the repairer on a failure, the writer on nothing); what is not novel is asked for again
+before it costs an evaluation; what comes back is judged and moves the populations.
+
+Given the same evaluations, the same proposals and the same seed it asks for the same trials: all luck comes from one
+generator, and what decides (scores, prices of replies, seconds of evaluations) is what was recorded.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kopt.agents.context import Cost, Wanted
+from kopt.rl.asking import Asking
+from kopt.rl.bandit import Arm, Bandit
+from kopt.rl.islands import Island, Islands
+from kopt.rl.ledger import DOLLARS, EVALUATIONS, SECONDS, Ledger
+from kopt.rl.novelty import Novelty
+from kopt.rl.searching import STEP
+from kopt.rl.strategy import Plan, score
+from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Describe, Explaining, Pair
+from kopt.words import Candidate, Evaluation
+
+ALIVE = 0.25
+"""The reward of a candidate that is right and no better: it is known what did not help."""
+REFUSED = 3
+"""Proposals in a row that were not novel, after which the turn is over."""
+IDLE = 16
+"""Turns in a row that brought no candidate, after which the search ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breeding:
+    """The options of :class:`Evolve`; what they mean stands in :mod:`kopt.rl.strategy_options`."""
+
+    population: int = 8
+    islands: int = 2
+    migration: int = 20
+    stall: int = 8
+    patience: int = 48
+    alike: float = 0.9
+    seed: int = 0
+
+
+class Evolve(Asking):
+    """Breed on islands, confirm the best."""
+
+    name = "evolve"
+
+    def __init__(
+        self,
+        proposers: Sequence[Explaining],
+        describe: Describe,
+        ledger: Ledger,
+        options: Breeding = Breeding(),
+    ) -> None:
+        super().__init__(proposers, describe, ledger)
+        self._patience = options.patience
+        self._bandit = Bandit()
+        self._novelty = Novelty(options.alike)
+        self._islands = Islands(
+            count=options.islands,
+            population=options.population,
+            migration=options.migration,
+            stall=options.stall,
+            chance=random.Random(options.seed),
+        )
+        self._refusals = 0
+
+    def explain(self) -> list[str]:
+        """What the models had to say, and how many of their proposals were not evaluated."""
+        refused = [f"{self._refusals} proposals were not novel and not evaluated"] if self._refusals else []
+        return [*super().explain(), *refused]
+
+    def _search(self) -> Plan:
+        best, fruitless, idle = 0.0, 0, 0
+        while self._team.members and fruitless < self._patience and idle < IDLE and self._may_search():
+            island = self._islands.turn()
+            arm, parent = self._choose(island)
+            candidate, cost = self._propose(arm, parent, idle)
+            if candidate is None:
+                self._bandit.learn(arm, 0.0, self._price(cost))
+                self._islands.passed(island, REFUSED)
+                idle += 1
+                continue
+            idle = 0
+            yield from self._try(candidate, "explore")
+            evaluation = self._seen[candidate.digest][1]
+            whole = cost + Cost(seconds=evaluation.seconds)
+            self._bandit.learn(
+                arm, self._reward(evaluation, parent, island), self._price(whole, evaluations=1)
+            )
+            self._novelty.note(
+                candidate, gained=score(evaluation) > (score(parent[1]) if parent else 0.0) * STEP
+            )
+            self._islands.add(island, (candidate, evaluation), parent)
+            fruitless = 0 if score(evaluation) > best * STEP else fruitless + 1
+            best = max(best, score(evaluation))
+
+    def _choose(self, island: Island) -> tuple[Arm, Pair | None]:
+        """The model and role that promise most, and what they are to work on."""
+        broken = self._islands.repairable(island)
+        roles = [WRITER] if not island.members else [OPTIMISER, WRITER]
+        if broken is not None:
+            roles.append(REPAIRER)
+        arms = [(proposer.name, role) for role in roles for proposer in self._team.members]
+        arm = self._bandit.choose(arms)
+        if arm[1] == OPTIMISER:
+            return arm, self._islands.parent(island)
+        return arm, broken if arm[1] == REPAIRER else None
+
+    def _propose(self, arm: Arm, parent: Pair | None, asked: int) -> tuple[Candidate | None, Cost]:
+        """A novel candidate, and what it took to get one; ``asked`` counts the turns since the last."""
+        name, role = arm
+        proposer = next(member for member in self._team.members if member.name == name)
+        ranked, history, total = self._ranked(), list(self._seen.values()), Cost()
+        for sample in range(asked, asked + REFUSED):
+            candidate, cost = self._team.ask(
+                proposer,
+                history,
+                ranked[0] if ranked else None,
+                wanted=Wanted(role=role, parent=parent),
+                sample=sample,
+            )
+            total += cost
+            if candidate is None:
+                break
+            if self._novelty.refusal(candidate) is None:
+                return candidate, total
+            self._refusals += 1
+        return None, total
+
+    def _reward(self, evaluation: Evaluation, parent: Pair | None, island: Island) -> float:
+        """0 for what is not right, :data:`ALIVE` for what is no better, 1 for twice as fast.
+
+        Better than the parent; what has none that is right is compared with the island's best.
+        """
+        value = score(evaluation)
+        if value <= 0:
+            return 0.0
+        against = (score(parent[1]) if parent else 0.0) or island.best or value
+        return ALIVE + (1 - ALIVE) * min(1.0, max(0.0, math.log2(value / against)))
+
+    def _price(self, cost: Cost, evaluations: int = 0) -> float:
+        """What a turn took of everything that is limited, in shares of the limits; alike where nothing is.
+
+        So is the price of an arm in bandits with knapsacks (Badanidiyuru, Kleinberg and Slivkins, 2013).
+        """
+        took = {DOLLARS: cost.dollars, SECONDS: cost.seconds, EVALUATIONS: evaluations}
+        limits = self._ledger.began
+        shares = [amount / limits[name] for name, amount in took.items() if name in limits]
+        return sum(shares) if shares else 1.0
