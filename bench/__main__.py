@@ -5,7 +5,19 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ["clock", "same", "cost", "oracle", "mutants", "honest", "isolation", "fuzz", "redteam", "speedups", "search"]
+NAMES = [
+    "clock",
+    "same",
+    "cost",
+    "oracle",
+    "mutants",
+    "honest",
+    "isolation",
+    "fuzz",
+    "redteam",
+    "speedups",
+    "search",
+]
 
 
 def main() -> int:

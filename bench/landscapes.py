@@ -65,7 +65,7 @@ class NK(_Broken):
 class Plateau(_Broken):
     """``branch.level.place.style``; the style changes nothing. A fresh kernel stands at the foot of a branch."""
 
-    budget = 400
+    budget = 600
     BRANCHES, LEVELS, PLACES, STYLES = 4, 5, 2, 100
 
     def __init__(self, seed: int) -> None:

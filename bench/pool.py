@@ -52,17 +52,16 @@ SIZES: dict[str, dict[str, str]] = {
     "mish": {"batch_size": "512"},
     "batch_norm": {"batch_size": "4"},
 }
-SECONDS, SOUND, BROKEN_ON = 80.0, 32, 3
+SECONDS, SOUND, BROKEN_ON = 170.0, 32, 1
 NEAR, PLAN = 5, 4
 MISTAKES: dict[str, tuple[str, str]] = {
     "semicolon": (r";\n", "\n"),
     "name": (r"int64_t ", "int64 "),
     "start": (r"int64_t (\w+) = 0;", r"int64_t \1 = 1;"),
     "sum": (r" \+= ", " -= "),
-    "product": (r" \* ", " + "),
     "end": (r"(\w+) < (\w+)(; \+\+)", r"\1 + 1 < \2\3"),
 }
-"""Name, what is searched (its last place counts), and what is put there."""
+"""Name, what is searched, and what is put there."""
 
 
 class Pool:
@@ -130,13 +129,13 @@ def pools() -> list[Pool]:
 
 
 def spoil(text: str, mistake: str) -> str | None:
-    """A source with one mistake at the last place that fits, or None where none does."""
+    """A source with one mistake, at a place in the later half that fits, or None where none does."""
     pattern, put = MISTAKES[mistake]
     found = list(re.finditer(pattern, text))
     if not found:
         return None
-    last = found[-1]
-    return text[: last.start()] + last.expand(put) + text[last.end() :]
+    place = found[3 * len(found) // 4]
+    return text[: place.start()] + place.expand(put) + text[place.end() :]
 
 
 def _wanted(
@@ -174,12 +173,12 @@ def _plans(evaluator: Evaluator) -> dict[str, Candidate]:
 def record(name: str, seconds: float) -> None:
     """Judge what a problem's pool lacks, for that long; everything judged is on disk at once."""
     path = POOL / f"{name}.json"
-    until = time.monotonic() + seconds
     rows: list[dict[str, Any]] = json.loads(path.read_text())["candidates"] if path.exists() else []
     done = {(row["key"], row["mistake"]) for row in rows}
     head = {"problem": name, "sizes": SIZES[name], "environment": environment()}
     with Evaluator(load(HERE / "problems" / f"{name}.py", SIZES[name])) as evaluator:
         plans = _plans(evaluator)
+        until = time.monotonic() + seconds
         head["plans"] = {
             plan: {t.name: list(t.choices) for t in base.tunables} for plan, base in plans.items()
         }

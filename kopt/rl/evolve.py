@@ -27,8 +27,10 @@ from kopt.rl.strategy import Plan, score
 from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Describe, Explaining, Pair
 from kopt.words import Candidate, Evaluation
 
-ALIVE = 0.25
+ALIVE = 0.1
 """The reward of a candidate that is right and no better: it is known what did not help."""
+DRAFTS = 2
+"""Correct candidates from which on an island needs no more that are written afresh, unless the search is widened."""
 REFUSED = 3
 """Proposals in a row that were not novel, after which the turn is over."""
 IDLE = 16
@@ -40,9 +42,9 @@ class Breeding:
     """The options of :class:`Evolve`; what they mean stands in :mod:`kopt.rl.strategy_options`."""
 
     population: int = 8
-    islands: int = 2
+    islands: int = 3
     migration: int = 20
-    stall: int = 8
+    stall: int = 12
     patience: int = 48
     alike: float = 0.9
     seed: int = 0
@@ -86,7 +88,7 @@ class Evolve(Asking):
             candidate, cost = self._propose(arm, parent, idle)
             if candidate is None:
                 self._bandit.learn(arm, 0.0, self._price(cost))
-                self._islands.passed(island, REFUSED)
+                self._islands.passed(island, parent, REFUSED)
                 idle += 1
                 continue
             idle = 0
@@ -106,7 +108,10 @@ class Evolve(Asking):
     def _choose(self, island: Island) -> tuple[Arm, Pair | None]:
         """The model and role that promise most, and what they are to work on."""
         broken = self._islands.repairable(island)
-        roles = [WRITER] if not island.members else [OPTIMISER, WRITER]
+        fresh = len(island.members) < DRAFTS or self._islands.widened
+        roles = [WRITER] if fresh else []
+        if island.members:
+            roles.append(OPTIMISER)
         if broken is not None:
             roles.append(REPAIRER)
         arms = [(proposer.name, role) for role in roles for proposer in self._team.members]
@@ -137,7 +142,7 @@ class Evolve(Asking):
         return None, total
 
     def _reward(self, evaluation: Evaluation, parent: Pair | None, island: Island) -> float:
-        """0 for what is not right, :data:`ALIVE` for what is no better, 1 for twice as fast.
+        """0 for what is not right, :data:`ALIVE` for what is no better, 1 for a gain of 41 % (half an octave).
 
         Better than the parent; what has none that is right is compared with the island's best.
         """
@@ -145,7 +150,7 @@ class Evolve(Asking):
         if value <= 0:
             return 0.0
         against = (score(parent[1]) if parent else 0.0) or island.best or value
-        return ALIVE + (1 - ALIVE) * min(1.0, max(0.0, math.log2(value / against)))
+        return ALIVE + (1 - ALIVE) * min(1.0, max(0.0, 2 * math.log2(value / against)))
 
     def _price(self, cost: Cost, evaluations: int = 0) -> float:
         """What a turn took of everything that is limited, in shares of the limits; alike where nothing is.

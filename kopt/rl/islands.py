@@ -24,7 +24,7 @@ WIDE = 1.0
 """The same while the search is widened."""
 REPAIRS = 2
 """Attempts at repairing a candidate before it is given up."""
-INHERIT = 0.5
+INHERIT = 0.25
 """How often an island that is restarted inherits the best of another one."""
 BROKEN = 4
 """Failed candidates an island remembers for repair."""
@@ -132,9 +132,11 @@ class Islands:
             ranked = sorted([pair, *island.members], key=lambda member: -score(member[1]))
             island.members = ranked[: self._population]
 
-    def passed(self, island: Island, turns: int) -> None:
-        """A turn brought nothing new, which is as good as that many evaluations without a gain."""
+    def passed(self, island: Island, parent: Pair | None, turns: int) -> None:
+        """A turn brought nothing new: as good as that many evaluations without a gain. What failed is given up."""
         island.stalled += turns
+        if parent is not None and not parent[1].correct:
+            island.broken = [other for other in island.broken if other[0].digest != parent[0].digest]
         self._tend()
 
     def _tend(self) -> None:
@@ -155,19 +157,21 @@ class Islands:
                     self._settle(next_one, pair)
 
     def _restart(self, island: Island) -> None:
-        """Begin again: the worst island with the best of another one or, as any other, with nothing.
+        """Begin again: with the best of another island or, more often, with nothing.
 
-        What is the best of all is kept by somebody, if there is anybody else.
+        What is the best of all settles on the worst of the others first; with nobody to keep it, it stays.
         """
         others = [other for other in self.islands if other is not island and other.members]
-        best = max(others, key=lambda other: other.best, default=None)
-        leaving, island.members, island.broken = island.members[:1], [], []
-        if best is None:
+        if not others and len(self.islands) > 1:
             return
-        if best.best >= score(leaving[0][1]):
-            island.members = best.members[:1] if self._chance.random() < INHERIT else []
-        else:
-            self._settle(min(others, key=lambda other: other.best), leaving[0])
+        leaving, island.members, island.broken = island.members[0], [], []
+        if not others:
+            return
+        best = max(others, key=lambda other: other.best)
+        if best.best < score(leaving[1]):
+            self._settle(min(others, key=lambda other: other.best), leaving)
+        elif self._chance.random() < INHERIT:
+            island.members = best.members[:1]
 
 
 def _bounded(value: float) -> float:

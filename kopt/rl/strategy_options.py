@@ -58,12 +58,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "evolve": (
         Option(name="population", help="Correct candidates an island keeps.", default=8, least=1, most=1000),
-        Option(name="islands", help="Populations that evolve apart.", default=2, least=1, most=100),
+        Option(name="islands", help="Populations that evolve apart.", default=3, least=1, most=100),
         Option(name="migration", help="Evaluations between exchanges of islands' best.", default=20, least=1),
         Option(
             name="stall",
             help="Evaluations without a gain after which an island has stalled.",
-            default=8,
+            default=12,
             least=1,
         ),
         Option(name="patience", help="Evaluations without a gain after which it ends.", default=48, least=1),

@@ -268,9 +268,11 @@ def test_tool_calls():
 
 def test_replies_are_kept_by_request_and_sample(tmp_path):
     with Rig(say("one"), say("two"), folder=tmp_path) as rig:
-        assert rig.client.complete(ask()).text == "one"
+        first = rig.client.complete(ask())
+        assert first.text == "one"
         again = rig.client.complete(ask())
         assert again.text == "one" and again.kept and again.dollars == 0.0 and again.usage.total == 0
+        assert (again.worth, again.took) == (first.worth, first.took) and again.worth > 0 and again.took > 0
         assert rig.client.complete(ask(), sample=1).text == "two"
         assert rig.asked == 2
         for file in tmp_path.rglob("*.json"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kopt.agents.chat.errors import BadKey, Refused, Unavailable
 from kopt.agents.chat.words import Reply
-from kopt.agents.context import Context
+from kopt.agents.context import Context, Cost, Wanted
 from kopt.agents.edits import EditError
 from kopt.agents.feedback import describe
 from kopt.agents.llm import SAMPLES, LlmProposer
@@ -165,7 +167,7 @@ class Scripted:
         said = self.script.pop(0)
         if isinstance(said, Exception):
             raise said
-        return Reply(model=self.name, text=said)
+        return Reply(model=self.name, text=said, worth=0.25, took=2.0)
 
 
 def test_a_reply_without_a_file_is_answered_once():
@@ -196,3 +198,19 @@ def test_what_a_failing_model_costs():
     assert list(LlmProposer(model).propose(context())) == [] and len(model.asked) == 1
     with pytest.raises(BadKey):
         next(LlmProposer(Scripted(BadKey("no key"))).propose(context()))
+
+
+def test_what_is_wanted_is_done_and_its_cost_is_known():
+    """Whatever the history suggests; a strategy that could use no answer asks for the next ones."""
+    parent = made("int best;\n"), judged(made("int best;\n"), ratio=1.4)
+    wanted = Wanted(role="optimiser", parent=parent)
+    model = Scripted(*["no code here"] * 2, reply(RUN))
+    proposer = LlmProposer(model)
+    asked = context(failed("int x"), incumbent=None)
+    found = next(proposer.propose(replace(asked, wanted=wanted, sample=2)))
+    assert found.parents == (parent[0].digest,) and found.notes["role"] == "optimiser"
+    assert [sample for _, sample in model.asked] == [2, 2, 3]
+    assert proposer.paid == Cost(0.75, 6.0)  # three replies, those that brought nothing included
+    assert choose_role(replace(asked, wanted=Wanted(role="writer"))) == Task(role=Role.WRITER)
+    with pytest.raises(ValueError, match="poet"):
+        choose_role(replace(asked, wanted=Wanted(role="poet")))

@@ -88,6 +88,12 @@ def test_a_wrong_key_is_one_line(problem, tmp_path):
         (["--model", "openai/gpt-4o"], "set OPENAI_API_KEY"),
         (["--model", "opnai/gpt-4o"], "no provider 'opnai'"),
         (["--strategy", "refine"], "needs a model"),
+        (
+            ["--population", "3"],
+            "the strategy offline has no option --population; it has: none; evolve takes",
+        ),
+        (["--strategy", "beam", "--model", "ollama/x", "--islands", "2"], "it has: --width, --branch"),
+        (["--strategy", "evolve", "--model", "ollama/x", "--islands", "0"], "from 1 to 100"),
         (["--strategy", "offline", "--model", "ollama/x"], "uses no model"),
         (["--model", "vllm/x@http://h/v1", "--price", "y=1,2"], "no --model of this run"),
         (["--model", "openai/x@http://h/v1", "--budget-dollars", "1"], "no price is known"),

@@ -107,7 +107,7 @@ def test_all_islands_stalled_widens_the_choice_of_parents():
     world.add(two, pair("b", 1.0), None)
     assert not world.widened
     for island in (one, two):
-        world.passed(island, 3)
+        world.passed(island, None, 3)
     assert world.widened
     drawn = {world.parent(one)[0].notes["title"] for _ in range(100)}
     assert drawn == {"a", "b"}
