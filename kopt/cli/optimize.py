@@ -28,7 +28,7 @@ from kopt.cli.strategy_options import takes_strategy_options
 
 EXAMPLES = (
     "Exit status: 0 a verified faster kernel was found, 1 none was found, 2 unusable input, 130 Ctrl-C.  "
-    "Examples: kopt optimize my_problem.py --set batch_size=16 --budget-seconds 90  |  "
+    "Example: kopt optimize my_problem.py --set batch_size=16 --budget-seconds 90.  With models: "
     "kopt optimize my_problem.py --model openai/NAME --model ollama/NAME --strategy evolve --population 12 --islands 3 "
     "--seed 7 --budget-dollars 5 --budget-seconds 3600"
 )
