@@ -27,8 +27,16 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Proble
     Raises:
         ProblemError: one line naming file and line.
     """
+    return problem_of(_read(Path(path)), path, overrides)
+
+
+def problem_of(text: str, path: str | Path, overrides: Mapping[str, Any] | None = None) -> Problem:
+    """The problem in a text; :func:`load` says more. ``path`` gives its name and is named in errors, not read.
+
+    Raises:
+        ProblemError: one line naming file and line.
+    """
     path = Path(path)
-    text = _read(path)
     tree = _parse(text, str(path))
     kind = _format(tree, str(path))
     if overrides:
