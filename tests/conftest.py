@@ -78,6 +78,7 @@ PROBES = {
     "triton": lambda: _module("triton"),
     "nvcc": lambda: _program("nvcc"),
     "litellm": lambda: _module("litellm"),
+    "mcp": lambda: _module("mcp"),
     "tree_sitter": lambda: _module("tree_sitter_cpp"),
     "git": lambda: _program("git"),
     "user": _user,

@@ -8,6 +8,7 @@ import typer
 
 from kopt.cli import doctor, evaluate, library, lint, optimize, problems, redteam, runs, sandbox
 from kopt.cli.common import command
+from kopt.cli.mcp import command as mcp
 
 app = typer.Typer(
     name="kopt",
@@ -40,6 +41,7 @@ app.command("optimize", epilog=optimize.EXAMPLES)(command(optimize.optimize))
 app.command("evaluate", epilog=evaluate.EXAMPLES)(command(evaluate.evaluate))
 app.command("lint", epilog=lint.EXAMPLES)(command(lint.lint))
 app.command("redteam", epilog=redteam.EXAMPLES)(command(redteam.redteam))
+app.command("mcp", epilog=mcp.EXAMPLES)(command(mcp.mcp))
 app.command("doctor")(command(doctor.doctor))
 app.command("why", epilog=library.WHY_EXAMPLES)(command(library.why))
 app.add_typer(runs.app, name="runs")

@@ -25,7 +25,10 @@ class JobState(enum.StrEnum):
 
 @dataclass(eq=False)
 class Job:
-    """A request on its way: ``result`` when it is done, ``error`` (one line) when it failed."""
+    """A request on its way: ``result`` when it is done, ``error`` (one line) when it failed.
+
+    ``begun`` is when its work began; ``names`` are ids that whoever asked gives to what he sent.
+    """
 
     request: Request
     reservation: Reservation
@@ -38,6 +41,7 @@ class Job:
     seconds: float = 0.0
     begun: float | None = None
     unwanted: bool = False
+    names: dict[str, str] = field(default_factory=dict)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def view(self, ahead: int = 0) -> dict[str, Any]:
@@ -46,6 +50,7 @@ class Job:
         told = {
             "job": self.id,
             "kind": self.request.kind,
+            **self.names,
             "state": self.state.value,
             "jobs_ahead": ahead,
             "stage": self.stage,

@@ -31,26 +31,34 @@ def search(query: str, *, limit: int, sources: bool, library: Path | None = None
         sources: add each kernel's source, up to 64 KiB of all together.
         library: where the kernels are.
     """
-    known = [(entry, _words(entry)) for entry in entries(library) if not isinstance(entry, TamperedKernel)]
-    count = Counter(word for _, words in known for word in words)
+    known = [pair for pair in map(_read, entries(library)) if pair is not None]
+    count = Counter(word for _, _, words in known for word in words)
     wanted = set(_split(query))
 
     def score(words: set[str]) -> float:
         return sum(math.log(1 + len(known) / count[word]) for word in wanted & words)
 
-    ranked = [(score(words), entry) for entry, words in known]
+    ranked = [(score(words), entry, told) for entry, told, words in known]
     if wanted:
-        ranked = [pair for pair in ranked if pair[0] > 0]
-    ranked.sort(key=lambda pair: (-pair[0], -float(pair[1].manifest["admitted_at"])))
+        ranked = [one for one in ranked if one[0] > 0]
+    ranked.sort(key=lambda one: (-one[0], -float(one[1].manifest["admitted_at"])))
     room, found = MOST_SOURCE, []
-    for _, entry in ranked[:limit]:
-        told = _told(entry)
-        if sources:
-            text = _source(entry)
-            if len(text) <= room:
-                told["source"], room = text, room - len(text)
+    for _, entry, told in ranked[:limit]:
+        text = _source(entry) if sources else ""
+        if sources and len(text) <= room:
+            told["source"], room = text, room - len(text)
         found.append(told)
     return found
+
+
+def _read(entry: Entry | TamperedKernel) -> tuple[Entry, dict[str, Any], set[str]] | None:
+    """A kernel, what is told of it, and its words; None where its certificate is not one of ours."""
+    if isinstance(entry, TamperedKernel):
+        return None
+    try:
+        return entry, _told(entry), _words(entry)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _split(text: str) -> list[str]:

@@ -89,8 +89,7 @@ def check_candidate(given: CandidateText) -> CandidateText:
     for name in given.files:
         if not _NAME.fullmatch(name):
             raise UsageError(
-                "files: a name is a plain relative one such as kernel.cpp or include/tile.h, "
-                f"not {name[:40]!r}"
+                "files: a name is plain and relative, as kernel.cpp or include/tile.h, of at most 100 letters"
             )
     _sized("".join(given.files.values()), "the candidate", MOST_CANDIDATE_BYTES)
     file, mark, symbol = _entry(given)
