@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from kopt.cli.common import (
+    INTERRUPTED,
     PolicyKind,
     PolicyOption,
     SandboxKind,
@@ -43,13 +44,11 @@ def mcp(
     ] = None,
     budget_evaluations: Annotated[
         int | None,
-        typer.Option(
-            "--budget-evaluations", metavar="N", min=1, help="Most candidates to judge, for all clients."
-        ),
+        typer.Option("--budget-evaluations", metavar="N", help="Most candidates to judge, for all clients."),
     ] = None,
     budget_seconds: Annotated[
         float | None,
-        typer.Option("--budget-seconds", metavar="S", min=1, help="Most seconds of work; waiting is free."),
+        typer.Option("--budget-seconds", metavar="S", help="Most seconds of work; waiting is free."),
     ] = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
     policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
@@ -69,8 +68,11 @@ def mcp(
         return
     if http is None and (token_file is not None or as_json):
         raise UsageError("--token-file and --json go with --http; stdio needs no token and owns stdout")
-    if budget_seconds is not None and not math.isfinite(budget_seconds):
-        raise UsageError(f"--budget-seconds {budget_seconds}: give a number, or leave it out for no limit")
+    for name, limit in (("evaluations", budget_evaluations), ("seconds", budget_seconds)):
+        if limit is not None and not 1 <= limit < math.inf:
+            raise UsageError(
+                f"--budget-{name} {limit} buys nothing: give at least 1, or leave it out for no limit"
+            )
     if find_spec("mcp") is None:
         raise UsageError("kopt mcp needs the extra llm: pip install 'kopt[llm]'")
     import asyncio
@@ -115,4 +117,4 @@ def mcp(
                 typer.echo(f"token, not shown again: {made}")
 
     asyncio.run(serve_http(service, listening, token, ready))
-    raise KeyboardInterrupt
+    raise typer.Exit(INTERRUPTED)
