@@ -150,13 +150,13 @@ def serve_http(*args: object) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     return process, json.loads(text)
 
 
-def gone(pids: list[int], seconds: float = 6.0) -> list[int]:
-    """Those of some processes that still live when the time is up."""
+def gone(pids: list[int], seconds: float = 10.0) -> list[tuple[int, str]]:
+    """Those of some processes that still live when the time is up, with their command lines."""
     until = time.monotonic() + seconds
     while True:
         alive = [pid for pid in pids if _alive(pid)]
         if not alive or time.monotonic() > until:
-            return alive
+            return [(pid, Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")) for pid in alive]
         time.sleep(0.05)
 
 

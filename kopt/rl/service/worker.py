@@ -13,6 +13,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from typing import IO, Any
@@ -27,6 +28,8 @@ from kopt.words import from_json
 
 IDLE_SECONDS = 300.0
 """How long a judge is kept warm while nobody asks."""
+GRACE_SECONDS = 3.0
+"""For ending in good order when whoever asked is gone."""
 
 
 class _Wire:
@@ -70,6 +73,8 @@ def _read(inbox: queue.SimpleQueue[str]) -> None:
     for text in sys.stdin:
         inbox.put(text)
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)  # whatever it waits for: nobody wants the answer, and the sandboxes die with this process
 
 
 def _answer(desk: Desk, text: str, wire: _Wire) -> dict[str, Any]:
