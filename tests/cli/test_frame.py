@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_command_has_help_with_what_it_does():
     top = kopt("--help").stdout
-    for command in ("optimize", "evaluate", "lint", "doctor", "runs", "library", "problems", "why"):
+    for command in ("optimize", "evaluate", "lint", "doctor", "runs", "library", "problems", "why", "mcp"):
         assert command in top
         done = kopt(command, "--help")
         assert done.returncode == 0 and len(done.stdout) > 200
-    for command in ("optimize", "evaluate", "lint"):
+    for command in ("optimize", "evaluate", "lint", "mcp"):
         text = " ".join(kopt(command, "--help").stdout.split())
         assert "Example: kopt" in text and "Exit status" in text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -136,6 +137,14 @@ def test_long_work_gives_handles_and_can_be_given_up(server: Session):
     assert server.call("job_cancel", job=first["job"])["state"] == "cancelled"
     answer = server.call("job_status", job=second["job"], wait_seconds=60)
     assert answer["state"] == "done" and answer["result"]["verdict"] == "correct"
+
+
+def test_a_call_that_the_client_gives_up_gives_its_job_up(server: Session):
+    asked = {"problem": SLOW, "wait_seconds": 300}
+    with pytest.raises(TimeoutError):
+        server.run(lambda client: asyncio.wait_for(client.call_tool("describe_problem", asked), 1))
+    answer = server.call("describe_problem", problem=PROBLEM, wait_seconds=60)
+    assert answer["state"] == "done"
 
 
 def test_a_problem_that_cannot_be_used_is_one_line(server: Session):
