@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +61,9 @@ def mcp(
 
     Over stdio stdout belongs to the protocol. The judge decides alone: clients choose neither sandbox nor policy.
     """
+    from importlib import resources
+    from importlib.util import find_spec
+
     if skill:
         typer.echo(resources.files("kopt.cli.mcp").joinpath("SKILL.md").read_text(encoding="utf-8").rstrip())
         return
