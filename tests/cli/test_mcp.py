@@ -69,7 +69,7 @@ def test_a_right_candidate_is_correct(server: Session, described: dict):
     assert answer["budget_left"]["evaluations"] < 50
     again = verdict(server, answer["candidate"], problem=described["problem"])
     assert again["result"]["verdict"] == "correct" and again["candidate"] == answer["candidate"]
-    assert again["seconds"] < 10, "the judge is kept warm"
+    assert again["seconds"] < 30, "the judge is kept warm"
     assert secret([answer, again]) == []
 
 
@@ -131,7 +131,7 @@ def test_long_work_gives_handles_and_can_be_given_up(server: Session):
     assert first["state"] in ("queued", "running") and second["state"] == third["state"] == "queued"
     assert second["jobs_ahead"] == 1 and third["jobs_ahead"] == 2
     assert server.call("job_cancel", job=third["job"])["state"] == "cancelled"
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while server.call("job_status", job=first["job"], wait_seconds=0.2).get("stage") != "opening the problem":
         assert time.monotonic() < until
     assert server.call("job_cancel", job=first["job"])["state"] == "cancelled"
