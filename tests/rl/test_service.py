@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -17,6 +20,7 @@ from kopt.rl.service import answers
 from kopt.rl.service.budget import Budget
 from kopt.rl.service.library import search
 from kopt.rl.service.requests import CandidateText, candidate_from, check_candidate, problem_from
+from kopt.rl.service.turn import turn
 from kopt.words import Language, Style
 
 
@@ -87,6 +91,29 @@ def test_a_text_is_a_problem_like_a_file():
     )
     assert given.name == "problem" and list(given.sources.values()) == list(shipped.sources.values())
     assert "64" in given.sources["problem.py"]
+
+
+def test_services_of_one_home_take_turns_and_the_dead_give_theirs_back(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from kopt.rl.service.turn import turn\n"
+        "with turn(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-P", "-c", code, str(tmp_path)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None and first.stdout.readline() == "mine\n"
+    taken = threading.Event()
+
+    def take() -> None:
+        with turn(tmp_path):
+            taken.set()
+
+    waiting = threading.Thread(target=take, daemon=True)
+    waiting.start()
+    assert not taken.wait(0.5)
+    first.kill()
+    first.wait()
+    assert taken.wait(10)
+    waiting.join(10)
 
 
 def _kernel(library, name: str, reference: str) -> None:
