@@ -48,6 +48,7 @@ def test_each_link_points_at_its_room(room: str) -> None:
 HELP = "from kopt.cli.main import main\nsys.argv[1:] = ['--help']\ntry: main()\nexcept SystemExit: pass"
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("action", ["import kopt", HELP], ids=["import kopt", "kopt --help"])
 def test_import_and_help_are_light(action: str) -> None:
     best = 9.0
@@ -59,6 +60,7 @@ def test_import_and_help_are_light(action: str) -> None:
     assert best <= 0.5
 
 
+@pytest.mark.timing
 def test_help_as_a_command_is_quick() -> None:
     times = []
     for _ in range(5):
