@@ -36,7 +36,7 @@ class Instant:
     def propose(self, _context: Context) -> Iterator[Candidate]:
         self._made += 1
         more = "\n".join(
-            f"static float part_{i}(float x) {{ return x > {i}.5f ? x + {self._made}.0f : x * {self._salt}.0f; }}"
+            f"float p{self._made}_{i}(float x) {{ return x > {i}.5f ? x + {self._made}.0f : x * {self._salt}.0f; }}"
             for i in range(LINES)
         )
         yield Candidate(

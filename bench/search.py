@@ -69,12 +69,12 @@ def table(rows: dict[str, Any], figures: dict[str, Any]) -> str:
     told = [
         f"| {name} | "
         + " | ".join(
-            f"{f['ratio']:.2f} [{f['low']:.2f}, {f['high']:.2f}]" for f in (pools_[name], all_[name])
+            f"{f[name]['ratio']:.2f} [{f[name]['low']:.2f}, {f[name]['high']:.2f}]" for f in figures.values()
         )
         + " |"
-        for pools_, all_ in [(figures["pools"], figures["all"])]
-        for name in all_
+        for name in figures["all"]
     ]
+    against = "| against | " + " | ".join(figures) + " |\n|---" + "|---" * len(figures) + "|\n"
     return (
         """# Search
 
@@ -86,7 +86,7 @@ environment in `search.json`. How often models fail and what they cost is set, n
 """
         + "\n".join(lines)
         + "\n\nTimes fewer evaluations with `evolve` (median over worlds of the ratio of medians):\n\n"
-        + "| against | recorded pools | pools and landscapes |\n|---|---|---|\n"
+        + against
         + "\n".join(told)
         + "\n"
     )
@@ -102,7 +102,9 @@ def run() -> bool:
         rows[world] = _row(games[world], luck)
         print(world, json.dumps({name: cell["median"] for name, cell in rows[world].items()}), flush=True)
     recorded = {pool.name: pool.facts() for pool in pools()}
-    figures = {"pools": compare(games, list(recorded)), "all": compare(games, list(rows))}
+    synthetic = [world for world in rows if world not in recorded]
+    kinds = {"landscapes": synthetic, "pools": list(recorded), "all": list(rows)}
+    figures = {kind: compare(games, names) for kind, names in kinds.items() if names}
     loop = overhead.measure()
     models = [
         {"name": m.name, "dollars": m.dollars, "seconds": m.seconds, "spoils": dict(m.spoils)} for m in MODELS

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 Arm = tuple[str, ...]
 
-EXPLORE = 0.15
+EXPLORE = 0.1
 """The bonus of an arm tried once, in units of reward."""
 MEMORY = 0.98
 """What an observation weighs after another one, relative to before."""

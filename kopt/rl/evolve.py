@@ -27,9 +27,9 @@ from kopt.rl.strategy import Plan, score
 from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Describe, Explaining, Pair
 from kopt.words import Candidate, Evaluation
 
-ALIVE = 0.1
+ALIVE = 0.2
 """The reward of a candidate that is right and no better: it is known what did not help."""
-DRAFTS = 2
+DRAFTS = 4
 """Correct candidates from which on an island needs no more that are written afresh, unless the search is widened."""
 REFUSED = 3
 """Proposals in a row that were not novel, after which the turn is over."""
@@ -41,8 +41,8 @@ IDLE = 16
 class Breeding:
     """The options of :class:`Evolve`; what they mean stands in :mod:`kopt.rl.strategy_options`."""
 
-    population: int = 8
-    islands: int = 3
+    population: int = 6
+    islands: int = 2
     migration: int = 20
     stall: int = 12
     patience: int = 48

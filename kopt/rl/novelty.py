@@ -35,6 +35,8 @@ def sketch(candidate: Candidate) -> Sketch:
 
 def resemblance(one: Sketch, other: Sketch) -> float:
     """An estimate of how much of two programs is the same, 0 to 1."""
+    if one and one.isdisjoint(other):
+        return 0.0
     smallest = sorted(one | other)[:SKETCH]
     return sum(h in one and h in other for h in smallest) / len(smallest) if smallest else 1.0
 

@@ -57,8 +57,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(name="branch", help="Successors of each.", default=3, least=1, most=100),
     ),
     "evolve": (
-        Option(name="population", help="Correct candidates an island keeps.", default=8, least=1, most=1000),
-        Option(name="islands", help="Populations that evolve apart.", default=3, least=1, most=100),
+        Option(name="population", help="Correct candidates an island keeps.", default=6, least=1, most=1000),
+        Option(name="islands", help="Populations that evolve apart.", default=2, least=1, most=100),
         Option(name="migration", help="Evaluations between exchanges of islands' best.", default=20, least=1),
         Option(
             name="stall",
