@@ -77,6 +77,7 @@ PROBES = {
     "seccomp": lambda: None if ctypes.util.find_library("seccomp") else "libseccomp is not installed",
     "triton": lambda: _module("triton"),
     "nvcc": lambda: _program("nvcc"),
+    "objdump": lambda: _program("objdump"),
     "litellm": lambda: _module("litellm"),
     "mcp": lambda: _module("mcp"),
     "tree_sitter": lambda: _module("tree_sitter_cpp"),

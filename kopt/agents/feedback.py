@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from kopt.agents.methods import METHODS
 from kopt.words import Evaluation, Mismatch, Speedup, Verdict
 
 _MOST = 700
+_MOST_EVIDENCE = 3
 
 
 def describe(evaluation: Evaluation, known: Collection[str]) -> str:
@@ -54,8 +56,7 @@ def _figures(evaluation: Evaluation) -> list[str]:
     roofline = evaluation.roofline
     if roofline is not None:
         lines.append(f"roofline: {roofline.percent:.0f} % of what {roofline.limit} allows on this machine")
-        lines.append(f"bottleneck: {_bottleneck(roofline.percent, roofline.limit)}")
-    return lines or ["it could not be timed on this machine"]
+    return [*(lines or ["it could not be timed on this machine"]), *_bottleneck(evaluation)]
 
 
 def _ratio(speedup: Speedup) -> str:
@@ -63,12 +64,25 @@ def _ratio(speedup: Speedup) -> str:
     return f"{speedup.ratio:.3g} (95 % interval {speedup.low:.3g} to {speedup.high:.3g}{faster})"
 
 
-def _bottleneck(percent: float, limit: str) -> str:
-    if percent >= 70:
-        return f"{limit}; little is left to gain but by moving or computing less"
-    return (
-        f"not {limit}: something else (vectorisation, parallelism, extra passes over memory) keeps it waiting"
-    )
+def _bottleneck(evaluation: Evaluation) -> list[str]:
+    """Exactly one: the profile's with its evidence and the method against it, else what the roofline lets one guess."""
+    if evaluation.profile is not None:
+        bottleneck = evaluation.profile.bottleneck
+        evidence = [f"evidence: {_short(line)}" for line in bottleneck.evidence[:_MOST_EVIDENCE]]
+        return [
+            f"bottleneck: {bottleneck.name.value}, as profiled",
+            *evidence,
+            f"method: {METHODS[bottleneck.name]}",
+        ]
+    roofline = evaluation.roofline
+    if roofline is None:
+        return []
+    if roofline.percent >= 70:
+        return [f"bottleneck: {roofline.limit}; little is left to gain but by moving or computing less"]
+    return [
+        f"bottleneck: not {roofline.limit}: something else (vectorisation, parallelism, extra passes over memory) "
+        "keeps it waiting"
+    ]
 
 
 def _notes(evaluation: Evaluation) -> list[str]:

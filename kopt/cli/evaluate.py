@@ -40,6 +40,10 @@ def evaluate(
             help="Also run C++ under Address-, UndefinedBehavior- and ThreadSanitizer, as before admission.",
         ),
     ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Also profile what is right, and name its one bottleneck."),
+    ] = False,
     policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,6 +54,7 @@ def evaluate(
         "overrides": parse_sets(sets),
         "sandbox": sandbox.value,
         "sanitize": sanitize,
+        "profile": profile,
         "policy": policy.value,
     }
     progress = console(stderr=True)

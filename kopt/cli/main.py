@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kopt.cli import doctor, evaluate, library, lint, optimize, problems, redteam, runs, sandbox
+from kopt.cli import doctor, evaluate, library, lint, optimize, problems, profile, redteam, runs, sandbox
 from kopt.cli.common import command
 from kopt.cli.mcp import command as mcp
 
@@ -39,6 +39,7 @@ def root(
 
 app.command("optimize", epilog=optimize.EXAMPLES)(command(optimize.optimize))
 app.command("evaluate", epilog=evaluate.EXAMPLES)(command(evaluate.evaluate))
+app.command("profile", epilog=profile.EXAMPLES)(command(profile.profile))
 app.command("lint", epilog=lint.EXAMPLES)(command(lint.lint))
 app.command("redteam", epilog=redteam.EXAMPLES)(command(redteam.redteam))
 app.command("mcp", epilog=mcp.EXAMPLES)(command(mcp.mcp))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kopt.cli.common import duration, gain
+from kopt.cli.profiled import show_profile
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +28,9 @@ def show_evaluation(out: Console, evaluation: Evaluation) -> None:
     out.print()
     for label, text in _facts(evaluation):
         out.print(f"[dim]{label:<12}[/]{escape(text)}", soft_wrap=True)
+    if evaluation.profile is not None:
+        out.print()
+        show_profile(out, evaluation.profile)
     style = STYLES.get(evaluation.verdict, "bold yellow")
     out.print(f"\n[{style}]{evaluation.verdict}[/]  {escape(evaluation.reason)}", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""``kopt.evaluate`` and ``kopt.lint``: one question about one problem, without a run."""
+"""``kopt.evaluate``, ``kopt.lint`` and ``kopt profile``: one question about one problem, without a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from kopt.rl.weakness import lint_report
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.verifiers.evaluator import Evaluator
-from kopt.words import Candidate, Evaluation, Policy, Problem
+from kopt.verifiers.profile import of_reference
+from kopt.verifiers.sampling import Effort
+from kopt.words import Candidate, Evaluation, Policy, Problem, Profile
 
 if TYPE_CHECKING:
     from kopt.rl.loop import Observer
@@ -25,6 +27,7 @@ def evaluate(
     overrides: Mapping[str, str] | None = None,
     sandbox: str = "auto",
     sanitize: bool = False,
+    profile: bool = False,
     policy: Policy | str = Policy.ALLOW_LIBRARY,
     settings: Settings | None = None,
     observer: Observer | None = None,
@@ -37,6 +40,7 @@ def evaluate(
         overrides: module constants of the problem to replace, as source text.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
         sanitize: run C++ that is right under sanitizers as well.
+        profile: profile what is right afterwards (docs/profile.md).
         policy: what the candidate may leave to libraries: ``strict``, ``allow-library`` or ``free``.
         settings: where to keep caches; the process's when not given.
         observer: gets (kind, payload) as stages pass.
@@ -52,7 +56,35 @@ def evaluate(
     with Evaluator(
         problem, sandbox=sandbox, settings=settings, observer=observer, expecting=candidate, policy=policy
     ) as evaluator:
-        return evaluator.evaluate(candidate, sanitize=sanitize, explain=True)
+        return evaluator.evaluate(candidate, sanitize=sanitize, explain=True, profile=profile)
+
+
+def profile(
+    problem: Problem | str | Path,
+    candidate: Candidate | str | Path | None = None,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    sandbox: str = "auto",
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+) -> tuple[Profile | None, Evaluation | None]:
+    """Profile a reference, or a candidate that is verified first and not timed against anything.
+
+    Returns the profile, None for a candidate that is not right, and the candidate's evaluation, None for a reference.
+
+    Raises:
+        UsageError: the problem or the candidate file cannot be used.
+        SandboxUnavailable: nothing can be isolated on this machine.
+    """
+    settings = settings or process_settings()
+    if candidate is not None and not isinstance(candidate, Candidate):
+        candidate = read_candidate(candidate)
+    problem = open_problem(problem, overrides)
+    with Evaluator(problem, sandbox=sandbox, settings=settings, observer=observer) as evaluator:
+        if candidate is None:
+            return of_reference(evaluator), None
+        found = evaluator.evaluate(candidate, effort=Effort.VERIFY, explain=True, profile=True)
+        return found.profile, found
 
 
 def lint(

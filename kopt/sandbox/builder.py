@@ -17,7 +17,7 @@ from kopt.sandbox.cache import BuildCache
 from kopt.sandbox.compilers import sanitizer_runtime, tool_version
 from kopt.sandbox.errors import RunnerError, RunnerRaised, RunnerTimedOut
 from kopt.sandbox.limits import Limits, Role
-from kopt.sandbox.runner.toolchains import RECIPE
+from kopt.sandbox.runner.toolchains import PROFILED, RECIPE
 from kopt.settings import Settings
 from kopt.words import Candidate, Language, digest_of
 
@@ -99,12 +99,18 @@ class Builder:
         self.headers.chmod(0o755)  # read by whatever user a container runs as
 
     def digest(
-        self, candidate: Candidate, spec_json: dict[str, Any] | None, sanitizer: str | None = None
+        self,
+        candidate: Candidate,
+        spec_json: dict[str, Any] | None,
+        sanitizer: str | None = None,
+        profiled: bool = False,
     ) -> str:
         """The key: sources, flags, entry, toolchain, architecture; for Triton the shapes as well."""
         key: dict[str, Any] = {"candidate": candidate.digest, "basis": self._basis}
         if sanitizer is not None:
             key |= {"sanitizer": sanitizer, "host": sanitized_sources()}
+        if profiled:
+            key["profiled"] = PROFILED
         if candidate.language is Language.CUDA:
             cuda = places.cuda_root()
             key["cuda"] = tool_version(str(cuda / "bin" / "nvcc")) if cuda else ""
@@ -126,19 +132,21 @@ class Builder:
         *,
         spec_json: dict[str, Any] | None = None,
         sanitizer: str | None = None,
+        profiled: bool = False,
     ) -> BuildResult:
         """Build a candidate, or find that it was built before. Never raises for what a candidate does.
 
         With a ``sanitizer`` (``address`` or ``thread``) the artefact of a C++ candidate is a program for
-        :func:`kopt.sandbox.sanitized.run`.
+        :func:`kopt.sandbox.sanitized.run`. With ``profiled`` it is what the compiler remarked on and the disassembly of
+        a C++ candidate, as JSON: words for :mod:`kopt.verifiers.profile.listing`, which believes none of them.
         """
         started = time.monotonic()
-        digest = self.digest(candidate, spec_json, sanitizer)
+        digest = self.digest(candidate, spec_json, sanitizer, profiled)
         with self.cache.lock(digest):
             known = self.cache.get(digest)
             cached = known is not None
             record, artifact, lasting = (
-                (*known, True) if known else self._build(candidate, spec_json, sanitizer)
+                (*known, True) if known else self._build(candidate, spec_json, sanitizer, profiled)
             )
             if not cached and lasting:
                 self.cache.put(digest, record, artifact)
@@ -154,7 +162,7 @@ class Builder:
         )
 
     def _build(
-        self, candidate: Candidate, spec: dict[str, Any] | None, sanitizer: str | None
+        self, candidate: Candidate, spec: dict[str, Any] | None, sanitizer: str | None, profiled: bool
     ) -> tuple[dict[str, Any], bytes | None, bool]:
         """Run the toolchain. The last item says whether the outcome would be the same next time."""
         record: dict[str, Any] = {"ok": False, "log": "", "first_error": None, "report": {}}
@@ -170,6 +178,7 @@ class Builder:
             "compiler": self._toolchain.name,
             "seconds": self._seconds,
             "sanitizer": sanitizer,
+            "profiled": profiled,
         }
         try:
             reply, artifact = self._inside("build", body)

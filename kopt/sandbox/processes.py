@@ -66,3 +66,17 @@ def wait_gone(pidfd: int, timeout: float) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(max(0, timeout) * 1000))
+
+
+def thread_seconds(pid: int) -> dict[int, float]:
+    """Seconds each thread of a process has run on a processor, by the kernel's account; empty where it keeps none."""
+    result: dict[int, float] = {}
+    try:
+        tasks = [int(task) for task in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
+    except OSError:
+        return result
+    for task in tasks:
+        path = f"/proc/{pid}/task/{task}/schedstat"
+        with contextlib.suppress(OSError, ValueError, IndexError), open(path) as file:  # noqa: PTH123
+            result[task] = int(file.read().split()[0]) * 1e-9
+    return result

@@ -19,6 +19,7 @@ from kopt.sandbox import IsolationReport, open_sandbox
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 from kopt.verifiers import policy as policies
+from kopt.verifiers import profile as profiles
 from kopt.verifiers import roofline as rooflines
 from kopt.verifiers import static, statistics
 from kopt.verifiers.baselines import Baselines
@@ -76,6 +77,7 @@ class Evaluator:
         self._smoke: list[Workbench] | None = None
         self._peaks: Peaks | None = None
         self._work: policies.Work | None = None
+        self.profiled = profiles.Known()
         self._ahead = ThreadPoolExecutor(2, thread_name_prefix="kopt-ahead")
         compiler = None
         if expecting is not None:
@@ -231,17 +233,25 @@ class Evaluator:
         deadline: float | None = None,
         sanitize: bool = False,
         explain: bool = False,
+        profile: bool = False,
     ) -> Evaluation:
         """Judge one candidate; never raises for what it does. ``deadline`` is in ``time.monotonic`` seconds.
 
         ``sanitize``: C++ that passed verification is run under sanitizers as well, which takes some seconds.
-        ``explain``: C++ that crashed is, to find the line.
+        ``explain``: C++ that crashed is, to find the line. ``profile``: what is right is profiled afterwards.
 
         Raises:
             ProblemError: the reference cannot be judged or stopped working.
         """
         return Trial(
-            self, candidate, Effort(effort), incumbent, deadline, sanitize=sanitize, explain=explain
+            self,
+            candidate,
+            Effort(effort),
+            incumbent,
+            deadline,
+            sanitize=sanitize,
+            explain=explain,
+            profile=profile,
         ).run()
 
     def race(self, candidate: Candidate, against: Candidate, effort: Effort = Effort.FULL) -> Speedup:

@@ -44,7 +44,7 @@ def work_of(reference: Reference) -> Work:
     Raises:
         ProblemError: it stopped working.
     """
-    found = list(_operators(reference.ask("trace", {"slot": 0})))
+    found = list(operators(reference.ask("trace", {"slot": 0})))
     return Work(
         bytes=sum(use.bytes for _, use in found),
         flops=sum(use.flops for _, use in found),
@@ -68,7 +68,7 @@ def traced(contestant: Contestant, built: Delegation, work: Work) -> Delegation:
     bench, ring = contestant.bench, contestant.ring
     case = bench.cases.cases[0]
     ring.put_inputs(0, case.inputs)
-    found = _operators(contestant.trace(0))
+    found = operators(contestant.trace(0))
     uses = [_shared(use, work) for kind, use in found if kind != _MOVE or work.moves_only]
     uses.sort(key=lambda use: (-use.share_of_flops, -use.bytes, use.name))
     names: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ def _shared(use: OperatorUse, work: Work) -> OperatorUse:
     )
 
 
-def _operators(reply: Mapping[str, Any]) -> Iterator[tuple[str, OperatorUse]]:
+def operators(reply: Mapping[str, Any]) -> Iterator[tuple[str, OperatorUse]]:
     """What a runner listed, as far as it has the form it must have."""
     found = reply.get("operators")
     if not isinstance(found, dict):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kopt.sandbox import BuildResult
 from kopt.sandbox.builder import uses_extensions
 from kopt.verifiers import policy as policies
+from kopt.verifiers import profile as profiles
 from kopt.verifiers import sanitize, static, statistics
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.contestant import Contestant, Failure
@@ -23,6 +24,7 @@ from kopt.words import (
     Evaluation,
     Language,
     Policy,
+    Profile,
     Roofline,
     Speedup,
     StageName,
@@ -53,10 +55,11 @@ class Trial:
         *,
         sanitize: bool = False,
         explain: bool = False,
+        profile: bool = False,
     ) -> None:
         self.evaluator, self.candidate, self.effort = evaluator, candidate, effort
         self.incumbent, self.deadline = incumbent, deadline
-        self.sanitize, self.explain = sanitize, explain
+        self.sanitize, self.explain, self.profile = sanitize, explain, profile
         self.stages: list[StageRecord] = []
         self.notes: list[str] = []
         self.build: dict[str, Any] = {}
@@ -71,6 +74,16 @@ class Trial:
 
     def run(self) -> Evaluation:
         """Judge. Never raises for what the candidate does."""
+        verdict, reason = self._judge()
+        found = None
+        if self.profile and profiles.wanted(self.candidate, verdict, bool(self.build.get("kernels"))):
+            with self._stage(StageName.PROFILE) as detail:
+                found = profiles.of_candidate(self)
+                detail["bottleneck"] = found.bottleneck.name.value
+        return self._evaluation(verdict, reason, found)
+
+    def _judge(self) -> tuple[Verdict, str]:
+        """All stages that decide; when this returns, the candidate's processes have ended."""
         try:
             with ExitStack() as keep:
                 self._run(keep)
@@ -79,8 +92,8 @@ class Trial:
             worst = failure.detail.get("worst")
             if worst is not None:
                 self.verified.worst = worst
-            return self._evaluation(failure.verdict, failure.reason)
-        return self._evaluation(Verdict.CORRECT, "")
+            return failure.verdict, failure.reason
+        return Verdict.CORRECT, ""
 
     def prepare(self) -> None:
         """Check the text and build, nothing more.
@@ -334,7 +347,7 @@ class Trial:
         per_call = max(min(rounds), 0.0) / slots
         return statistics.timing(timed.samples, timed.calls_per_round, min(per_call, timed.median))
 
-    def _evaluation(self, verdict: Verdict, reason: str) -> Evaluation:
+    def _evaluation(self, verdict: Verdict, reason: str, profile: Profile | None) -> Evaluation:
         evaluator = self.evaluator
         keep = verdict is Verdict.CORRECT
         return Evaluation(
@@ -360,6 +373,7 @@ class Trial:
             notes=tuple(self.notes),
             policy=evaluator.policy,
             delegation=self.delegation,
+            profile=profile,
             seconds=time.monotonic() - self.began,
         )
 

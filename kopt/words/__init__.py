@@ -7,7 +7,6 @@ from kopt.words.candidate import Candidate, Language, Style, Tunable
 from kopt.words.evaluation import (
     Evaluation,
     Mismatch,
-    Roofline,
     Speedup,
     StageName,
     StageRecord,
@@ -16,17 +15,25 @@ from kopt.words.evaluation import (
 )
 from kopt.words.policy import Delegation, OperatorUse, Policy
 from kopt.words.problem import Problem, ScalarSpec, TensorSpec, TolerancePolicy, Workload, WorkloadSpec
+from kopt.words.profile import Bottleneck, BottleneckName, GpuKernel, HotLoop, OperatorTime, Profile
+from kopt.words.roofline import Roofline
 from kopt.words.serial import digest_of, from_json, to_json
 
 __all__ = [
+    "Bottleneck",
+    "BottleneckName",
     "Candidate",
     "Delegation",
     "Evaluation",
+    "GpuKernel",
+    "HotLoop",
     "Language",
     "Mismatch",
+    "OperatorTime",
     "OperatorUse",
     "Policy",
     "Problem",
+    "Profile",
     "Roofline",
     "ScalarSpec",
     "Speedup",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kopt.words.policy import Delegation, Policy
+from kopt.words.profile import Profile
+from kopt.words.roofline import Roofline
 
 
 class Verdict(enum.StrEnum):
@@ -82,17 +84,6 @@ class Speedup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Roofline:
-    """The bound on this machine. ``percent`` is bound / measured time * 100; ``limit`` names what binds."""
-
-    percent: float
-    bound_seconds: float
-    limit: str
-    bandwidth: float
-    flops: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Stages, verdict, raw samples, evidence. ``reason`` is one line that names the next step when not correct."""
 
@@ -113,6 +104,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     policy: Policy = Policy.ALLOW_LIBRARY
     delegation: Delegation | None = None
+    profile: Profile | None = None
     seconds: float = 0.0
 
     @property

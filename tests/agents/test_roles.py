@@ -12,13 +12,18 @@ from kopt.agents.context import Context, Cost, Wanted
 from kopt.agents.edits import EditError
 from kopt.agents.feedback import describe
 from kopt.agents.llm import SAMPLES, LlmProposer
+from kopt.agents.methods import METHODS
 from kopt.agents.roles import Role, Task, choose_role, read_proposal, request_for
 from kopt.words import (
+    Bottleneck,
+    BottleneckName,
     Candidate,
     Evaluation,
     Language,
     Mismatch,
     Problem,
+    Profile,
+    Roofline,
     ScalarSpec,
     Speedup,
     StageName,
@@ -117,6 +122,35 @@ def worst(workload):
         workload=workload, distribution="spiky", output="y", index=(3, 1), expected=0.5, got=0.75,
         budget=1e-6, count=7, total=32,
     )  # fmt: skip
+
+
+def test_a_profile_gives_one_bottleneck_with_evidence_and_one_method():
+    candidate = made()
+    plain = judged(candidate, ratio=1.5)
+    lines = ("kernel.cpp:7: the hot loop calls expf in every pass", "a\nb", "c")
+    found = Profile(bottleneck=Bottleneck(name=BottleneckName.CALL_IN_LOOP, evidence=lines))
+    evaluation = replace(
+        plain,
+        profile=found,
+        roofline=Roofline(percent=90.0, bound_seconds=1e-3, limit="memory", bandwidth=1e10, flops=1e11),
+    )
+    told = describe(evaluation, {"big"}).splitlines()
+    assert [line for line in told if line.startswith("bottleneck")] == [
+        "bottleneck: call_in_loop, as profiled"
+    ]
+    assert sum(line.startswith("evidence: ") for line in told) == 3 and "evidence: a b" in told
+    assert [line for line in told if line.startswith("method")] == [
+        f"method: {METHODS[BottleneckName.CALL_IN_LOOP]}"
+    ]
+    task = Task(role=Role.OPTIMISER, parent=(candidate, evaluation))
+    asked = (
+        request_for(task, context((candidate, evaluation), incumbent=(candidate, evaluation)))
+        .messages[2]
+        .text
+    )
+    assert "calls expf" in asked and "the judge's, where it names one" in asked
+    assert "bottleneck: memory" in describe(replace(evaluation, profile=None), {"big"})
+    assert set(METHODS) == set(BottleneckName)
 
 
 def test_feedback_is_one_issue_and_hides_what_is_hidden():

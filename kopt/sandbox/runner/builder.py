@@ -48,6 +48,8 @@ class BuilderProgram:
         name = "extension" if body["language"] == "torch" else body["language"]
         if body.get("sanitizer"):
             name = "sanitized"
+        elif body.get("profiled"):
+            name = "profiled"
         toolchain = importlib.import_module(f".toolchains.{name}", __package__)
         result = toolchain.build(self.directory, self.config, body)
         if result.artifact:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from . import operators
+from . import breakdown, operators
 from .candidate import flatten
 from .loop import BadRequest
 from .ring import Ring
@@ -55,6 +55,7 @@ class ReferenceProgram:
             "import_compiler": self.import_compiler,
             "flush": self.flush,
             "trace": self.trace,
+            "breakdown": self.breakdown,
             "call_precision": self.call_precision,
             "invoke": self.invoke,
             "ping": lambda body, fds: {},
@@ -155,6 +156,11 @@ class ReferenceProgram:
             self._chosen().run(self._arguments(body["slot"]))
         report: dict[str, Any] = seen.report()
         return report
+
+    def breakdown(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Call the reference on one slot for some time and list its operators with their seconds, a call each."""
+        arguments = self._arguments(body["slot"])
+        return breakdown.of(lambda: self._chosen().run(arguments), float(body["seconds"]))
 
     def call_precision(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Compute slots in a lower precision, for the lint."""

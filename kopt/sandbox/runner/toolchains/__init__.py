@@ -1,3 +1,7 @@
-"""The toolchains, run by a builder inside the sandbox. ``RECIPE`` changes when what they produce changes."""
+"""The toolchains, run by a builder inside the sandbox. ``RECIPE`` changes when what they produce changes.
+
+``PROFILED`` does the same for what is only read by people and profiles.
+"""
 
 RECIPE = "2"
+PROFILED = "1"

@@ -42,8 +42,12 @@ def first_error(log: str, directory: str) -> str | None:
     return other.group(0).strip()[:500] if other else None
 
 
-def run(command: Sequence[str], directory: str, *, seconds: float) -> tuple[int, str]:
-    """Run a tool; its exit status and the beginning of what it printed."""
+def run_logged(command: Sequence[str], directory: str, *, seconds: float) -> tuple[int, str]:
+    """Run a tool; its exit status and the file that holds what it printed.
+
+    Raises:
+        BadRequest: there is no such tool, or it took too long.
+    """
     path = os.path.join(directory, ".log")  # noqa: PTH118
     with open(path, "wb") as log:  # noqa: PTH123
         try:
@@ -57,13 +61,18 @@ def run(command: Sequence[str], directory: str, *, seconds: float) -> tuple[int,
                 env={**os.environ, "LC_ALL": "C"},
                 check=False,
             )
-            status = done.returncode
         except subprocess.TimeoutExpired:
             raise BadRequest(f"{command[0]} took longer than {seconds:g} s", kind="build") from None
         except FileNotFoundError:
             raise BadRequest(
                 f"{command[0]} is not installed; `kopt doctor` tells more", kind="build"
             ) from None
+    return done.returncode, path
+
+
+def run(command: Sequence[str], directory: str, *, seconds: float) -> tuple[int, str]:
+    """Run a tool; its exit status and the beginning of what it printed."""
+    status, path = run_logged(command, directory, seconds=seconds)
     with open(path, "rb") as log:  # noqa: PTH123
         return status, log.read(64_000).decode("utf-8", "replace")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..loop import BadRequest
@@ -71,8 +71,14 @@ def precompile(directory: str, compiler: str) -> tuple[bytes, dict[str, str]]:
         return file.read(), {"kopt_prelude.h": PRELUDE}
 
 
-def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) -> Outcome:
-    """Compile every unit among the sources into one shared object."""
+def compile_command(
+    directory: str, config: Mapping[str, Any], body: Mapping[str, Any], more: Sequence[str] = ()
+) -> tuple[list[str], str]:
+    """The one call of the compiler, and where what it makes will lie; ``more`` flags come last.
+
+    Raises:
+        BadRequest: nothing to compile, or a flag that is not on the list.
+    """
     extra = check_flags(body["flags"], ALLOWED)
     units = sorted(name for name in body["sources"] if name.endswith(UNITS))
     if not units:
@@ -80,21 +86,15 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
     prelude = f"{config['headers']}/kopt_prelude.h"
     ahead = ["-include", prelude] if os.path.exists(prelude) else []  # noqa: PTH110
     target = os.path.join(directory, ".candidate.so")  # noqa: PTH118
-    command = [
-        body["compiler"],
-        *FLAGS,
-        *CAREFUL,
-        *ahead,
-        *extra,
-        "-I.",
-        *includes(),
-        *units,
-        "-o",
-        target,
-        *libraries(),
-    ]
+    front = [body["compiler"], *FLAGS, *CAREFUL, *ahead, *extra, *more]
+    return [*front, "-I.", *includes(), *units, "-o", target, *libraries()], target
+
+
+def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) -> Outcome:
+    """Compile every unit among the sources into one shared object."""
+    command, target = compile_command(directory, config, body)
     status, log = run(command, directory, seconds=body["seconds"])
-    report = {"compiler": body["compiler"], "flags": [*FLAGS[:-2], *extra]}
+    report = {"compiler": body["compiler"], "flags": [*FLAGS[:-2], *body["flags"]]}
     if status:
         return Outcome(
             False, log=log, first_error=first_error(log, directory) or "the compiler failed", report=report

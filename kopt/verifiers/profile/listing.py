@@ -1,0 +1,146 @@
+"""Read what a profiled build said: remarks and disassembly, as bounded values. Everything in them may be forged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kopt.sandbox.errors import ProtocolViolation
+from kopt.sandbox.messages import parse
+
+MOST_BYTES = 8 << 20
+_MOST_LINES, _MOST_INSTRUCTIONS = 120_000, 60_000
+_MOST_REMARKS = 400
+_LONGEST = 500
+
+_HEAD = re.compile(r"[0-9a-f]{1,16} <(.{1,400})>:")
+_PLACE = re.compile(r"(\S.{0,300}):(\d{1,7})(?: \(discriminator \d{1,9}\))?")
+_CODE = re.compile(r" {0,8}([0-9a-f]{1,16}):\t(.{1,300})")
+_PREFIXES = frozenset(
+    ["rep", "repz", "repnz", "lock", "bnd", "notrack", "data16", "cs", "ds", "{evex}", "{vex}"]
+)
+_REMARK = re.compile(r"([^\s:][^:]{0,300}):(\d{1,7}):\d{1,7}: (optimized|missed): (.{1,300})")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction; ``file`` and ``line`` of the source it was made for, empty and 0 where that is not known."""
+
+    address: int
+    mnemonic: str
+    operands: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.mnemonic} {self.operands}".rstrip()
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function of the disassembly, its instructions in order of address."""
+
+    name: str
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What the vectoriser said of one place."""
+
+    file: str
+    line: int
+    missed: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All of it."""
+
+    functions: tuple[Function, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+
+def read(artifact: bytes | None, sources: Collection[str]) -> Listing:
+    """A profiled build's artefact; what does not have the form it must have is left out."""
+    if not artifact or len(artifact) > MOST_BYTES:
+        return Listing()
+    try:
+        found = parse(artifact)
+    except ProtocolViolation:
+        return Listing()
+    return Listing(
+        functions(_lines(found.get("assembly")), sources), remarks(_lines(found.get("remarks")), sources)
+    )
+
+
+def _lines(found: Any) -> list[str]:
+    if not isinstance(found, list):
+        return []
+    return [line[:_LONGEST] for line in found[:_MOST_LINES] if isinstance(line, str)]
+
+
+def own(path: str, sources: Collection[str]) -> str:
+    """The candidate's name of a file, empty where it is not one of its files."""
+    fitting = [name for name in sources if path in (name, f"./{name}") or path.endswith(f"/{name}")]
+    return max(fitting, key=len, default="")
+
+
+def remarks(lines: Iterable[str], sources: Collection[str]) -> tuple[Remark, ...]:
+    """The vectoriser's remarks on the candidate's own files, in order, each once."""
+    kept: dict[Remark, None] = {}
+    for line in lines:
+        found = _REMARK.fullmatch(line)
+        file = own(found[1], sources) if found else ""
+        if found and file and len(kept) < _MOST_REMARKS:
+            kept[Remark(file, int(found[2]), found[3] == "missed", found[4])] = None
+    return tuple(kept)
+
+
+@dataclass
+class _Reader:
+    sources: Collection[str]
+    done: list[Function] = field(default_factory=list)
+    name: str = ""
+    code: list[Instruction] = field(default_factory=list)
+    place: tuple[str, int] = ("", 0)
+    count: int = 0
+    files: dict[str, str] = field(default_factory=dict)
+
+    def flush(self) -> None:
+        if self.code:
+            self.done.append(Function(self.name, tuple(self.code)))
+        self.code, self.place = [], ("", 0)
+
+    def take(self, line: str) -> None:
+        code = _CODE.fullmatch(line)
+        if code:
+            self.add(int(code[1], 16), code[2])
+        elif head := _HEAD.fullmatch(line):
+            self.flush()
+            self.name = head[1]
+        elif place := _PLACE.fullmatch(line):
+            file = self.files.setdefault(place[1], own(place[1], self.sources))
+            self.place = (file, int(place[2])) if file else ("", 0)
+
+    def add(self, address: int, text: str) -> None:
+        if self.code and address <= self.code[-1].address:
+            return  # no disassembler goes back
+        words = text.partition("#")[0].split()
+        while len(words) > 1 and words[0] in _PREFIXES:
+            words.pop(0)
+        if words and self.count < _MOST_INSTRUCTIONS:
+            self.count += 1
+            self.code.append(Instruction(address, words[0], " ".join(words[1:]), *self.place))
+
+
+def functions(lines: Iterable[str], sources: Collection[str]) -> tuple[Function, ...]:
+    """Functions as objdump writes them (``-d -l -C -M intel``), without those it lays aside as cold."""
+    reader = _Reader(sources)
+    for line in lines:
+        reader.take(line)
+    reader.flush()
+    return tuple(f for f in reader.done if ".cold" not in f.name)

@@ -1,0 +1,96 @@
+"""How many warps of a GPU kernel can be resident at once, from the architecture's published limits.
+
+The limits are those of "Technical Specifications per Compute Capability" in NVIDIA's CUDA programming guide; the
+rounding (registers in units of 256 for a warp, shared memory in units of 128 bytes with 1 KiB a block kept by the
+system since 8.0) that of its occupancy calculator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kopt.words import GpuKernel
+
+WARP = 32
+_REGISTERS = 65536
+_BLOCKS = (64, 128, 256, 512, 1024)
+_MOST_KERNELS = 64
+_SM = re.compile(r"sm_(\d{2,3})[af]?")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A multiprocessor's: warps, blocks, bytes of shared memory, and those kept from every block."""
+
+    warps: int
+    blocks: int
+    shared: int
+    reserved: int = 1024
+
+
+LIMITS = {
+    75: Limits(32, 16, 64 << 10, 0),
+    80: Limits(64, 32, 164 << 10),
+    86: Limits(48, 16, 100 << 10),
+    87: Limits(48, 16, 164 << 10),
+    89: Limits(48, 24, 100 << 10),
+    90: Limits(64, 32, 228 << 10),
+    100: Limits(64, 32, 228 << 10),
+    120: Limits(48, 24, 100 << 10),
+}
+
+
+def occupancy(limits: Limits, threads: int, registers: int, shared: int) -> tuple[float, str]:
+    """Share of the warps that can be resident, 0 to 1, and what holds it down."""
+    warps = -(-threads // WARP)
+    each = -(-registers * WARP // 256) * 256
+    fits = {
+        "warps": limits.warps // warps,
+        "blocks": limits.blocks,
+        "registers": _REGISTERS // each // warps if each else limits.blocks,
+    }
+    if shared:
+        fits["shared memory"] = limits.shared // (-(-shared // 128) * 128 + limits.reserved)
+    limit = min(fits, key=lambda name: fits[name])
+    return min(1.0, fits[limit] * warps / limits.warps), limit
+
+
+def kernels(report: Mapping[str, Any]) -> tuple[GpuKernel, ...]:
+    """The kernels of a build's report, a builder's words; what does not read like one is left out."""
+    found = report.get("kernels")
+    if not isinstance(found, (list, tuple)):
+        return ()
+    told = [_kernel(item, report) for item in found[:_MOST_KERNELS] if isinstance(item, Mapping)]
+    return tuple(kernel for kernel in told if kernel is not None)
+
+
+def _count(item: Mapping[str, Any], name: str, most: int) -> int:
+    value = item.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else 0
+
+
+def _kernel(item: Mapping[str, Any], report: Mapping[str, Any]) -> GpuKernel | None:
+    target = str(item.get("arch") or report.get("target") or "")
+    number = _SM.fullmatch(target)
+    registers, shared = _count(item, "registers", 255), _count(item, "shared_bytes", 1 << 20)
+    if not number or not registers:
+        return None
+    warps = _count(item, "warps", 32)
+    limits = LIMITS.get(int(number[1]))
+    best: tuple[float, str] | None = None
+    if limits is not None:
+        sizes = (warps * WARP,) if warps else _BLOCKS
+        best = max((occupancy(limits, size, registers, shared) for size in sizes), key=lambda pair: pair[0])
+    return GpuKernel(
+        name=" ".join(str(item.get("name", "?")).split())[:120],
+        target=target,
+        registers=registers,
+        spill_bytes=_count(item, "spill_store_bytes", 1 << 20) + _count(item, "spill_load_bytes", 1 << 20),
+        shared_bytes=shared,
+        threads=warps * WARP or None,
+        occupancy=round(best[0], 3) if best else None,
+        limit=best[1] if best else "",
+    )

@@ -1,0 +1,48 @@
+"""``kopt profile`` and ``kopt evaluate --profile``: text, JSON and exit statuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cli_harness import CPP, kopt
+
+pytestmark = [pytest.mark.needs("bubblewrap", "objdump"), pytest.mark.slow]
+
+
+def test_a_candidate_its_reference_and_what_is_not_right(problem):
+    candidate = problem.parent / "k.cpp"
+    candidate.write_text(CPP)
+    done = kopt("profile", problem, candidate, "--set", "rows=2048", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["verdict"] == "correct" and len(document["candidate"]) == 64
+    profile = document["profile"]
+    assert profile["bottleneck"]["name"] and profile["bottleneck"]["evidence"]
+    assert profile["loops"][0]["file"] == "k.cpp" and profile["seconds"] > 0
+    text = kopt("profile", problem, candidate, "--set", "rows=2048").stdout
+    for word in ("bottleneck: ", "hot loop k.cpp:", "aten::relu", "roofline", "when the kernel does nothing"):
+        assert word in text, text
+    done = kopt("profile", problem, "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 0 and document["candidate"] is None and "verdict" not in document
+    assert {one["name"] for one in document["profile"]["operators"]} >= {"aten::relu"}
+    candidate.write_text(CPP.replace("2.0f", "3.0f"))
+    done = kopt("profile", problem, candidate, "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 1 and document["profile"] is None and document["verdict"] == "wrong"
+
+
+def test_unusable_input_is_one_line(problem):
+    done = kopt("profile", problem, problem.parent / "missing.cpp")
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_evaluate_profiles_when_asked(problem):
+    candidate = problem.parent / "k.cpp"
+    candidate.write_text(CPP)
+    document = json.loads(kopt("evaluate", problem, candidate, "--profile", "--json").stdout)
+    if document["verdict"] != "correct":  # a loaded machine can make times disagree
+        assert document["verdict"] == "tampered", document["reason"]
+        return
+    assert document["stages"][-1]["name"] == "profile" and document["profile"]["bottleneck"]["name"]
