@@ -92,7 +92,7 @@ def _facts(profile: Profile) -> list[tuple[str, str]]:
     facts = []
     if profile.seconds is not None:
         text = f"{duration(profile.seconds)} a call"
-        if profile.empty_seconds is not None:
+        if profile.empty_seconds:
             text += f", {duration(profile.empty_seconds)} when the kernel does nothing"
         facts.append(("time", text))
     if profile.cores is not None:

@@ -17,43 +17,47 @@ if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
     from kopt.verifiers.workbench import Workbench
 
-_ROUNDS, _SECONDS = 6, 0.5
-_LONG = 0.25
-"""Seconds that one round may take, if it has more than one call."""
+_FEWEST, _MOST = 6, 100
+_ENOUGH, _SECONDS = 0.1, 0.5
+"""Short rounds are many, for a busy machine disturbs most of them."""
+_ROUND = 0.02
+"""Seconds of a round: too short to be disturbed each time, long enough to go through more than the caches."""
 _EMPTY = Path(__file__).with_name("empty.cpp")
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Seconds a call; how many threads shared the work evenly (None where nobody counts); counters a call."""
+    """Seconds a call (None when too short to tell); how many threads shared the work evenly; counters a call."""
 
-    seconds: float
+    seconds: float | None
     cores: float | None
     counters: dict[str, float] = field(default_factory=dict)
     why_no_counters: str = ""
 
 
-def watch(pid: int, slots: int, time_round: Callable[[int], float]) -> Activity:
-    """Call ``time_round`` on counts of calls until there is enough to tell; the fastest round counts.
+def watch(pid: int, slots: int, time_round: Callable[[int, int], float]) -> Activity:
+    """Time rounds (first slot, number of calls) through the ring until there is enough to tell; the fastest counts.
 
     ``cores`` is all threads' time over that of the busiest: waiting in a barrier counts as work, a neighbour's load
     does not count at all.
     """
-    alone = max(time_round(1), 1e-9)
-    count = max(1, min(slots, int(_LONG / alone)))
-    time_round(count)
+    alone = max(min(time_round(number % slots, 1) for number in range(3)), 1e-9)
+    count = max(1, min(slots, int(_ROUND / alone)))
+    time_round(0, count)
     best, spent, calls = float("inf"), 0.0, 0
     before = processes.thread_seconds(pid)
     with Counters(pid) as counters:
         start = counters.read()
-        while calls < _ROUNDS * count and spent < _SECONDS:
-            seconds = time_round(count)
+        for number in range(_MOST):
+            if spent >= _SECONDS or (number >= _FEWEST and spent >= _ENOUGH):
+                break
+            seconds = time_round(number * count % (slots - count + 1), count)
             best, spent, calls = min(best, seconds / count), spent + seconds, calls + count
         counted = {name: (value - start[name]) / calls for name, value in counters.read().items()}
         why = counters.why
     ran = [seconds - before.get(task, 0.0) for task, seconds in processes.thread_seconds(pid).items()]
     cores = sum(ran) / max(ran) if ran and max(ran) > 0 else None
-    return Activity(best, round(cores, 2) if cores else None, {} if why else counted, why)
+    return Activity(best or None, round(cores, 2) if cores else None, {} if why else counted, why)
 
 
 def of_candidate(
@@ -74,18 +78,19 @@ def _watched(contestant: Contestant) -> Activity:
         contestant.ring.put_inputs(slot, inputs)
     doing = "while it was profiled"
     contestant.round(Stretch(0, 1), doing)
-    empty = min(contestant.empty() for _ in range(3))
+    empty = min(contestant.empty() for _ in range(_MOST))
 
-    def time_round(count: int) -> float:
-        return max(0.0, contestant.round(Stretch(0, count), doing) - empty)
+    def time_round(start: int, count: int) -> float:
+        return max(0.0, contestant.round(Stretch(start, count), doing) - empty)
 
     return watch(contestant.runner.pid, contestant.layout.slots, time_round)
 
 
-def empty_kernel(*, parallel: bool) -> Candidate:
-    """A kernel that does nothing, with or without a parallel region."""
+def empty_kernel(tensors: int, *, parallel: bool) -> Candidate:
+    """A kernel of so many arguments that does nothing, with or without a parallel region."""
+    text = _EMPTY.read_text().replace("TENSORS", ", ".join(["tvm::ffi::TensorView"] * tensors))
     return Candidate(
-        sources={"empty.cpp": _EMPTY.read_text()},
+        sources={"empty.cpp": text},
         language=Language.CPP,
         entry="empty.cpp::run",
         style=Style.DESTINATION,
@@ -100,7 +105,8 @@ def empty_seconds(evaluator: Evaluator, bench: Workbench, *, parallel: bool) -> 
     Raises:
         Failure: it could not be run.
     """
-    kernel = empty_kernel(parallel=parallel)
+    spec = bench.spec
+    kernel = empty_kernel(len(spec.tensors) + len(spec.state) + len(spec.outputs), parallel=parallel)
     built = evaluator.sandbox.builder.build(kernel)
     if not built.ok or built.artifact is None:
         return None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_OPERATORS = 24
 _SECONDS = 0.5
 _DISPATCH = 1e-3
+_EMPTY = 100
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,12 @@ def of_reference(evaluator: Evaluator, bench: Workbench, *, watched: bool) -> Br
 
 def _watched(reference: Reference, slots: int) -> Activity:
     reference.round(0, 1)
-    empty = min(reference.round(0, 0) for _ in range(3))
-    return watch(reference.runner.pid, slots, lambda count: max(0.0, reference.round(0, count) - empty))
+    empty = min(reference.round(0, 0) for _ in range(_EMPTY))
+
+    def time_round(start: int, count: int) -> float:
+        return max(0.0, reference.round(start, count) - empty)
+
+    return watch(reference.runner.pid, slots, time_round)
 
 
 def read(reply: Mapping[str, Any]) -> tuple[OperatorTime, ...]:

@@ -14,7 +14,7 @@ from kopt.words import Bottleneck, BottleneckName, HotLoop
 
 HALF = 0.5
 """Launching, bandwidth, arithmetic and division are named when they account for this share of the time."""
-IDLE = 0.6
+IDLE = 0.55
 """Threads are idle when fewer than this share of them do the work."""
 WORTH_FORKING = 30e-6
 """Seconds below which waking threads costs about what they would save."""
@@ -126,9 +126,13 @@ def _gather(facts: Facts) -> list[str] | None:
     loop = facts.hot
     if loop is None or not (loop.gathers or loop.indirect >= max(1.0, OFTEN * loop.memory)):
         return None
-    kinds = [f"{loop.gathers} gathers or scatters"] if loop.gathers else []
-    kinds += [f"{loop.indirect} accesses at addresses that were loaded first"] if loop.indirect else []
-    return [f"{_place(loop)}: {' and '.join(kinds)} among the {loop.memory} memory accesses of the hot loop"]
+    lines = [f"{_place(loop)}: {loop.gathers} gathers or scatters in the hot loop"] if loop.gathers else []
+    if loop.indirect:
+        lines.append(
+            f"{_place(loop)}: {loop.indirect} of {loop.memory} memory accesses of the hot loop go to an address that "
+            "was loaded first"
+        )
+    return lines
 
 
 def _stride(facts: Facts) -> list[str] | None:

@@ -1,10 +1,11 @@
 // What a call costs when nothing is done in it: arguments handed over and, with PARALLEL, threads woken and joined.
-#include <tvm/ffi/c_api.h>
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/function.h>
 
-extern "C" TVM_FFI_DLL_EXPORT int __tvm_ffi_run(void*, const TVMFFIAny*, int32_t, TVMFFIAny*) {
+void nothing(TENSORS) {
 #ifdef PARALLEL
 #pragma omp parallel
   { asm volatile(""); }
 #endif
-  return 0;
 }
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(run, nothing);

@@ -25,8 +25,19 @@ HOW = (
 )
 _INNER = 4.0
 _ALIKE = 1 / 3
+_PRAGMA = 2
+"""Lines above a loop that its remarks may name instead: those of its pragma."""
 _MOST_LOOPS_READ = 400
-_TELLING = ("not vectorized: ", "statement clobbers memory", "no vectype", "complicated access", "reduction")
+_TELLING = (
+    "clobbers memory",
+    "complicated access",
+    "reduction",
+    "data ref",
+    "control flow",
+    "nested loops",
+    "no vectype",
+)
+"""Words of remarks that give a reason, the plainest first."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +130,10 @@ def _told(one: _Weighed, remarks: Sequence[Remark]) -> HotLoop:
 
 
 def condensed(remarks: Sequence[Remark], file: str, first: int, last: int) -> tuple[str, ...]:
-    """The remarks on a stretch of lines that say why, or that it was vectorised; the general ones only alone."""
-    here = [r for r in remarks if r.file == file and first <= r.line <= last]
-    done = [r for r in here if not r.missed]
-    telling = [r for r in here if r.missed and any(word in r.text for word in _TELLING)]
-    chosen = [*done[:2], *telling] or here
-    lines = (f"{r.file}:{r.line}: {'missed' if r.missed else 'done'}: {r.text}" for r in chosen)
+    """The remarks on a stretch of lines that say that it was vectorised or why not; the general ones only alone."""
+    near = [r for r in remarks if r.file == file and first - _PRAGMA <= r.line <= last]
+    here = [r for r in near if r.line >= first]
+    telling = [r for word in _TELLING for r in here if r.missed and word in r.text]
+    chosen = [*[r for r in near if not r.missed][:2], *telling] or here
+    lines = (f"{r.file}:{r.line}: {'missed' if r.missed else 'done'}: {r.text.strip()}" for r in chosen)
     return tuple(dict.fromkeys(lines))[:REMARKS]

@@ -61,7 +61,8 @@ def own_remarks(lines: Iterable[str], sources: Collection[str]) -> Iterator[str]
     seen: set[str] = set()
     for line in lines:
         found = _REMARKED.match(line)
-        if found and own(found[1], sources) and line not in seen and len(seen) < _MOST_REMARKS:
+        noise = "statement can throw" in line  # hundreds of them, for every cleanup of the call's frame
+        if found and not noise and own(found[1], sources) and line not in seen and len(seen) < _MOST_REMARKS:
             seen.add(line)
             yield line[:_REMARK]
 
