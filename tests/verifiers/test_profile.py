@@ -93,7 +93,7 @@ SHOWN = {
     ),
     BottleneckName.MEMORY_BANDWIDTH: Shown(
         "x):\n        return x.sum(-1)",
-        "torch.randn(4096, 4096)",
+        "torch.randn(2048, 4096)",
         ONE + "  const int64_t m = a.size(1);\n#pragma omp parallel for\n"
         "  for (int64_t i = 0; i < a.size(0); ++i) {\n    float s[64] = {};\n"
         "    for (int64_t j = 0; j < m; j += 64) for (int l = 0; l < 64; ++l) s[l] += x[i * m + j + l];\n"
@@ -117,7 +117,7 @@ SHOWN = {
     ),
     BottleneckName.GATHER: Shown(
         "x, i):\n        return x[i]",
-        "torch.randn(1 << 22), torch.randint(0, 1 << 22, (1 << 18,))",
+        "torch.randn(1 << 21), torch.randint(0, 1 << 21, (1 << 17,))",
         TWO + "  const int64_t* at = static_cast<const int64_t*>(b.data_ptr());\n#pragma omp parallel for\n"
         "  for (int64_t i = 0; i < b.size(0); ++i) y[i] = x[at[i]];\n}",
         ("gathers", "loaded first"),
@@ -136,17 +136,17 @@ SHOWN = {
         ("stack",),
     ),
     BottleneckName.NOT_VECTORISED: Shown(
-        "x):\n        return (x * x * x).sum(-1)",
-        X,
+        "x):\n        return x.sum(-1)",
+        "torch.randn(2048, 4096)",
         ONE + "  const int64_t m = a.size(1);\n#pragma omp parallel for\n"
         "  for (int64_t i = 0; i < a.size(0); ++i) {\n    double s = 0;\n"
-        "    for (int64_t j = 0; j < m; ++j) { const double v = x[i * m + j]; s += v * v * v; }\n"
+        "    for (int64_t j = 0; j < m; ++j) s += x[i * m + j];\n"
         "    y[i] = static_cast<float>(s);\n  }\n}",
         ("are packed",),
     ),
     BottleneckName.DIVISION: Shown(
         "x):\n        for _ in range(12):\n            x = x / (1.0 + x * x)\n        return x",
-        X,
+        "torch.randn(512, 512)",
         ONE + "  const int64_t n = a.size(0) * a.size(1);\n#pragma omp parallel for simd\n"
         "  for (int64_t i = 0; i < n; ++i) {\n    float v = x[i];\n"
         + "    v = v / (1.0f + v * v);\n" * 12
