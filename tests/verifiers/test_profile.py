@@ -329,6 +329,38 @@ def test_gpu_kernels_by_what_their_build_records(
     assert profile.kernels[0].registers and profile.kernels[0].occupancy
 
 
+TRITON = """
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def kernel(x, y, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(y + at, tl.maximum(tl.load(x + at, mask=at < n), 0.0), mask=at < n)
+
+
+def run(x):
+    y = torch.empty_like(x)
+    kernel[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel(), BLOCK=1024, num_warps=2)
+    return y
+"""
+
+
+@pytest.mark.needs("triton")
+def test_triton_kernels_say_their_block_size(opened: Callable[[Shown], Evaluator]) -> None:
+    candidate = Candidate(
+        sources={"k.py": TRITON}, language=Language.TRITON, entry="k.py::run", style=Style.RETURNING
+    )
+    evaluator = opened(SHOWN[BottleneckName.LAUNCH_OVERHEAD])
+    found = evaluator.evaluate(candidate, effort=Effort.VERIFY, profile=True)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    (kernel,) = told(found).kernels
+    assert kernel.threads == 64 and kernel.registers and kernel.occupancy
+    assert told(found).seconds is None and told(found).bottleneck.name is BottleneckName.NONE_FOUND
+
+
 def test_only_what_is_right_or_built_is_wanted() -> None:
     cpp, cuda = native(""), Candidate(
         sources={"k.cu": ""}, language=Language.CUDA, entry="k.cu::k", style=Style.DESTINATION
