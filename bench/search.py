@@ -82,6 +82,7 @@ Evaluations until a candidate within 5 % of the best was found: median over 20 s
 share of games that got there within the budget, where that is not all of them (the others count with the budget).
 Written by `python -m bench search`; what the worlds are stands in `bench/pool.py` and `bench/landscapes.py`, the
 environment in `search.json`. How often models fail and what they cost is set, not measured.
+The landscapes served while `evolve` was made (on other seeds), so they flatter it; recorded pools are missing yet.
 
 """
         + "\n".join(lines)

@@ -40,7 +40,7 @@ MODELS = (
     Model("middle", 0.006, 12.0, {"writer": 0.45, "optimiser": 0.3, "repairer": 0.35}),
     Model("large", 0.03, 25.0, {"writer": 0.3, "optimiser": 0.15, "repairer": 0.2}),
 )
-"""How often models spoil a kernel is set, not measured: about what KernelBench reports for weak and strong ones."""
+"""What models cost and how often they spoil a kernel is set, not measured."""
 
 
 @dataclass(frozen=True)
