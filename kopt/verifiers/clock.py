@@ -84,15 +84,6 @@ class Agreement:
     full: float
     allowed: float
 
-    @property
-    def reason(self) -> str:
-        """One line for the verdict."""
-        return (
-            f"a single call takes {self.single * 1e6:.0f} us, in a full round {self.full * 1e6:.0f} us "
-            f"(at most {self.allowed * 1e6:.0f} us would agree): work is done ahead or in batches; "
-            "do each call's work in that call"
-        )
-
 
 SLACK_RATIO = 1.35
 SLACK_SECONDS = 150e-6

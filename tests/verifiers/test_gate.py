@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kopt.settings import Settings
-from kopt.verifiers import Effort, Evaluator
+from kopt.verifiers import Effort, Evaluator, declared_faster
 from kopt.verifiers.contestant import Contestant, Failure
-from kopt.verifiers.gate import Gate
+from kopt.verifiers.gate import awake, per_call
 from kopt.verifiers.measure import Match, ReferenceSide
 from kopt.verifiers.redteam.corpus import attacks, problem_of
 from kopt.words import Candidate, Language, Style, Verdict
@@ -49,11 +50,22 @@ def tiny(settings: Settings) -> Iterator[Evaluator]:
 
 
 def test_the_quickest_call_counts_and_what_its_message_costs_does_not() -> None:
-    gate = Gate(calls=[90e-6, 50e-6, 4e-3], empty=[20e-6, 3e-3])
-    assert gate.per_call([]) == pytest.approx(30e-6)
-    gate.reference.extend([45e-6, 60e-6])
-    assert gate.per_call([15e-6, 10e-6, 90e-6]) == pytest.approx(20e-6)
-    assert gate.per_call([100e-6]) == pytest.approx(30e-6)
+    calls, empty = [90e-6, 50e-6, 4e-3], [20e-6, 3e-3]
+    assert per_call(calls, empty, [], []) == pytest.approx(30e-6)
+    assert per_call(calls, empty, [45e-6, 60e-6], [15e-6, 10e-6, 90e-6]) == pytest.approx(20e-6)
+    assert per_call(calls, empty, [45e-6], [100e-6]) == pytest.approx(30e-6)
+    assert per_call([20e-6], [25e-6], [], []) == 0.0
+
+
+def spinners() -> list[str]:
+    mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [pid for pid in mine if b"while :" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_nothing_is_left_of_what_keeps_the_cores_awake() -> None:
+    with awake():
+        assert len(spinners()) == len(os.sched_getaffinity(0))
+    assert not spinners()
 
 
 @pytest.mark.needs("bubblewrap")
@@ -62,10 +74,9 @@ def test_a_round_done_at_once_is_charged_for_its_calls(tiny: Evaluator) -> None:
     found = tiny.evaluate(attack.candidate, effort=Effort.QUICK)
     honest = tiny.evaluate(python(ONE_BY_ONE), effort=Effort.QUICK)
     assert honest.verdict is Verdict.CORRECT, honest.reason
-    assert found.verdict in (Verdict.CORRECT, Verdict.TAMPERED), found.reason
-    if found.correct:
-        assert any("one by one" in note for note in found.notes)
-        assert found.timing["candidate"].median > 0.7 * honest.timing["candidate"].median
+    assert found.verdict is Verdict.CORRECT, found.reason
+    assert not declared_faster(found.gain) or declared_faster(honest.gain)
+    assert any("one by one" in note for note in found.notes)
 
 
 @pytest.mark.needs("bubblewrap")

@@ -222,9 +222,7 @@ def test_a_measured_candidate_is_profiled_last(opened: Callable[[Shown], Evaluat
     evaluator = opened(SHOWN[BottleneckName.CALL_IN_LOOP])
     body = SHOWN[BottleneckName.CALL_IN_LOOP].body
     found = evaluator.evaluate(native(body), effort=Effort.QUICK, profile=True)
-    if found.verdict is not Verdict.CORRECT:
-        assert found.verdict is Verdict.TAMPERED, found.reason  # times may disagree under load
-        return
+    assert found.verdict is Verdict.CORRECT, found.reason
     profile = told(found)
     assert [stage.name for stage in found.stages][-2:] == [StageName.MEASURE, StageName.PROFILE]
     assert found.stages[-1].detail["bottleneck"] == profile.bottleneck.name

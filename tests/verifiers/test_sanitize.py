@@ -44,7 +44,7 @@ def judged(evaluator: Evaluator, body: str = "", **options: bool) -> Evaluation:
 
 def test_an_honest_parallel_kernel_is_clean(silu: Evaluator) -> None:
     found = judged(silu, sanitize=True)
-    assert found.verdict in (Verdict.CORRECT, Verdict.TAMPERED), found.reason  # times may disagree under load
+    assert found.verdict is Verdict.CORRECT, found.reason
     detail = next(stage.detail for stage in found.stages if stage.name == "verify")
     assert [detail[name] for name in sanitize.NAMES.values()] == ["clean", "clean"]
 
