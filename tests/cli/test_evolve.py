@@ -58,6 +58,6 @@ def test_evolve_breeds_with_two_models_and_its_options_are_part_of_the_run(probl
     kept = shown["run"]["options"]["strategy"]
     assert (kept["population"], kept["islands"], kept["seed"]) == (4, 2, 5)
     made = [(m["candidate"], m["effort"]) for m in shown["evaluations"]]
-    assert len(made) == len(set(made)) == 7 and [effort for _, effort in made[-1:]] == ["full"]
+    assert 3 <= len(made) == len(set(made)) <= 7 and [effort for _, effort in made[-1:]] == ["full"]
     roles = {m["notes"]["role"] for m in shown["evaluations"]}
     assert {"writer", "optimiser"} <= roles

@@ -104,7 +104,7 @@ def test_ctrl_c_then_resume(problem, home):
     process = start("optimize", problem, "--budget-seconds", "600", env=home)
     wait_for(lambda: proposed(home) > evaluated(home) >= 1, process)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=90)
     assert process.returncode == 130 and leftovers() == []
     with store_of(home) as store:
         record = store.runs()[0]
