@@ -167,9 +167,13 @@ class ErrorModel:
         worst = np.zeros(256)
         rms = np.zeros(256)
         total = int(number.sum())
+        # Zeros alone say nothing: where a clamp makes them, another rounding makes the least of what is not clamped.
+        nonzero = np.concatenate([[0], number[1:]])
+        small = int(nonzero.sum())
         for k in range(256):
             reach = 1
-            while reach < 256 and number[max(0, k - reach) : k + reach + 1].sum() < min(POOL, total):
+            enough, counted = (min(POOL, total), number) if k else (min(POOL, small), nonzero)
+            while reach < 256 and counted[max(0, k - reach) : k + reach + 1].sum() < enough:
                 reach += 1
             window = slice(max(0, k - reach), k + reach + 1)
             worst[k] = largest[window].max()

@@ -197,6 +197,20 @@ def test_not_a_number_and_infinities_must_match() -> None:
         assert finding.count == 1
 
 
+def test_where_a_clamp_makes_zeros_rounding_may_make_the_least_of_others() -> None:
+    # A kernel's 3.7e-8 was refused where the reference, rounded the other way, is clamped to zero.
+    torch.manual_seed(4)
+    x = torch.randn(4096, 64)
+    truth = x.double().sum(1).relu()
+    wanted = expected(truth.repeat(16), x.sum(1).relu().repeat(16))
+    assert wanted.budget is not None
+    zero = int(torch.nonzero(truth == 0)[0])
+    assert 1e-8 < wanted.budget[zero] < 1e-4
+    masked = expected(torch.zeros(4096).double(), torch.zeros(4096))
+    assert masked.budget is not None
+    assert masked.budget.max() < 1e-37
+
+
 def test_one_unlucky_element_of_a_million_may_be_off_but_not_far_and_not_more() -> None:
     # A clamp left 1 of 16 million sums of a product with an error 7 % above the greatest that the reference's few show.
     torch.manual_seed(3)
