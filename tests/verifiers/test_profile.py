@@ -102,7 +102,7 @@ SHOWN = {
     ),
     BottleneckName.ARITHMETIC: Shown(
         "x, w):\n        return x @ w",
-        "torch.randn(1536, 256), torch.randn(256, 128)",
+        "torch.randn(6144, 64), torch.randn(64, 128)",
         MATMUL.replace("ROWS", "6").replace("COLUMNS", "4"),
         ("Gflop/s",),
     ),
@@ -131,7 +131,7 @@ SHOWN = {
     ),
     BottleneckName.REGISTER_SPILLS: Shown(
         "x, w):\n        return x @ w",
-        "torch.randn(1536, 256), torch.randn(256, 128)",
+        "torch.randn(6144, 64), torch.randn(64, 128)",
         MATMUL.replace("ROWS", "12").replace("COLUMNS", "8"),
         ("stack",),
     ),
