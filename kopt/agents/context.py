@@ -8,6 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from kopt.words import Candidate, Evaluation, Problem, WorkloadSpec
 
+MACHINE = ("cpu", "cores", "threads", "isa", "caches", "compiler")
+"""What of an environment a proposer is told: who writes a kernel needs it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:

@@ -65,10 +65,9 @@ def _operators(profile: Profile) -> Any:
 
 
 def _loop(loop: HotLoop) -> str:
-    first, last = loop.lines
     width = f"vectors of {loop.vector_bytes} bytes" if loop.vector_bytes else "no vectors"
     parts = [
-        f"{loop.file}:{first}" + (f"-{last}" if last > first else ""),
+        loop.place,
         f"{loop.instructions} instructions",
         width,
         f"arithmetic {loop.packed} packed, {loop.scalar} scalar",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kopt.agents.context import Wanted
+from kopt.agents.context import Cost, Wanted
 from kopt.rl.ledger import EVALUATIONS, Ledger
 from kopt.rl.searching import Searching
 from kopt.rl.strategy import Plan, Trial
 from kopt.rl.team import WRITER, Describe, Explaining, Team
+from kopt.words import Candidate
 
 
 class Asking(Searching):
@@ -31,6 +32,14 @@ class Asking(Searching):
             return
         yield from self._search()
         yield from self._confirm()
+
+    def _ask(
+        self, proposer: Explaining, *, wanted: Wanted | None = None, sample: int = 0
+    ) -> tuple[Candidate | None, Cost]:
+        """One candidate from a proposer that is told of all that was tried, and what it cost."""
+        ranked, history = self._ranked(), list(self._seen.values())
+        best = ranked[0] if ranked else None
+        return self._team.ask(proposer, history, best, wanted=wanted, sample=sample)
 
     def _search(self) -> Plan:
         """Quick trials."""

@@ -61,14 +61,7 @@ class Beam(Asking):
         role = WRITER if parent is None else OPTIMISER if parent[1].correct else REPAIRER
         proposer = self._team.turn(self._turn)
         self._turn += 1
-        ranked = self._ranked()
-        candidate, _ = self._team.ask(
-            proposer,
-            list(self._seen.values()),
-            ranked[0] if ranked else None,
-            wanted=Wanted(role=role, parent=parent),
-            sample=sample,
-        )
+        candidate, _ = self._ask(proposer, wanted=Wanted(role=role, parent=parent), sample=sample)
         if candidate is None or self._novelty.refusal(candidate) is not None:
             return
         yield from self._try(candidate, "explore")

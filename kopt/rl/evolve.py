@@ -124,15 +124,9 @@ class Evolve(Asking):
         """A novel candidate, and what it took to get one; ``asked`` counts the turns since the last."""
         name, role = arm
         proposer = next(member for member in self._team.members if member.name == name)
-        ranked, history, total = self._ranked(), list(self._seen.values()), Cost()
+        total = Cost()
         for sample in range(asked, asked + REFUSED):
-            candidate, cost = self._team.ask(
-                proposer,
-                history,
-                ranked[0] if ranked else None,
-                wanted=Wanted(role=role, parent=parent),
-                sample=sample,
-            )
+            candidate, cost = self._ask(proposer, wanted=Wanted(role=role, parent=parent), sample=sample)
             total += cost
             if candidate is None:
                 break

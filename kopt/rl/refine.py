@@ -23,9 +23,7 @@ class Refine(Asking):
     def _search(self) -> Plan:
         best, turn, fruitless = 0.0, 0, 0
         while self._team.members and fruitless < FRUITLESS and self._may_search():
-            ranked, history = self._ranked(), list(self._seen.values())
-            proposer = self._team.turn(turn)
-            candidate, _ = self._team.ask(proposer, history, ranked[0] if ranked else None)
+            candidate, _ = self._ask(self._team.turn(turn))
             turn, fruitless = turn + 1, fruitless + 1
             if candidate is None:
                 continue

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Options = Mapping[str, float]
 Maker = Callable[[Problem, "Evaluator", Ledger, Sequence["ChatModel"], Options], Strategy]
-MACHINE = ("cpu", "cores", "threads", "isa", "caches", "compiler")
-"""What a model is told of the machine."""
 
 
 class _Generator:
@@ -70,7 +68,7 @@ def _asking(
     problem: Problem, evaluator: Evaluator, models: Sequence[ChatModel]
 ) -> tuple[list[Explaining], Describe]:
     """The models as proposers, and what they are told."""
-    from kopt.agents.context import Context
+    from kopt.agents.context import MACHINE, Context
     from kopt.agents.llm import LlmProposer
 
     machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection
 from pathlib import Path
 
 _PRIVATE = (".kopt/scratch", "dev/shm")
+_REAPED_WITHIN = 5.0  # seconds
 
 
 def zygote_of(runner: int) -> int:
@@ -16,14 +18,31 @@ def zygote_of(runner: int) -> int:
     return 0
 
 
-def processes_left(zygote: int, living: Collection[int]) -> list[str]:
-    """The zygote's children that are no living runner. Whatever a runner starts stays below it or is inherited here."""
-    found = []
+def _state(pid: int) -> str:
+    """One letter as in proc(5): ``Z`` has ended and waits to be reaped; empty when it is gone."""
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+def _children(zygote: int, living: Collection[int]) -> list[int]:
     with contextlib.suppress(OSError):
-        for pid in map(int, Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()):
-            if pid not in living:
-                found.append(f"process {pid}")
-    return found
+        told = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+        return [pid for pid in map(int, told) if pid not in living]
+    return []
+
+
+def processes_left(zygote: int, living: Collection[int]) -> list[str]:
+    """The zygote's children that are no living runner. Whatever a runner starts stays below it or is inherited here.
+
+    One that has ended is given time to be reaped: the judge hears of the end no later than the zygote does.
+    """
+    deadline = time.monotonic() + _REAPED_WITHIN
+    while left := _children(zygote, living):
+        if any(_state(pid) not in ("", "Z") for pid in left) or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return [f"process {pid}" for pid in left]
 
 
 def files_left(zygote: int) -> list[str]:

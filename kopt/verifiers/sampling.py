@@ -29,7 +29,7 @@ class Effort(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """Bounds of one sitting: pairs, seconds, and single calls to compare with full rounds; how many sittings."""
+    """Bounds of one sitting: pairs and seconds; how often calls by themselves are probed; how many sittings."""
 
     pairs: int
     seconds: float

@@ -67,6 +67,12 @@ class HotLoop:
     remarks: tuple[str, ...] = ()
     assembly: tuple[str, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """``file:first-last``."""
+        first, last = self.lines
+        return f"{self.file}:{first}" + (f"-{last}" if last > first else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorTime:

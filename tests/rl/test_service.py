@@ -15,6 +15,7 @@ from kopt.kernels.library import admit
 from kopt.kernels.machine import facts
 from kopt.problems import load, suite_problems
 from kopt.problems.declared import declaration_of
+from kopt.problems.shown import shown_text
 from kopt.rl.ledger import DEVICE_SECONDS, EVALUATIONS, BudgetExhausted
 from kopt.rl.service import answers
 from kopt.rl.service.budget import Budget
@@ -53,7 +54,7 @@ def test_seconds_are_those_of_work_and_promised_to_one_job_at_a_time():
 @pytest.mark.parametrize("name", sorted(suite_problems()))
 def test_no_shipped_problem_shows_its_held_out_shapes(name: str):
     problem = load(suite_problems()[name])
-    text = answers.shown_text(problem)
+    text = shown_text(problem)
     declared = declaration_of(problem.sources[problem.entry], problem.entry)
     assert declared.held_out and "held_out" not in text and "def reference" in text
     assert declaration_of(text, "shown.py").shapes == declared.shapes

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator, declared_faster
-from kopt.verifiers.redteam.corpus import problem_of
 from kopt.words import Candidate, Language, Style, Verdict
 
 SLOW_ALONE = """
@@ -21,7 +19,7 @@ def run(x):
 
 @pytest.mark.needs("bubblewrap")
 @pytest.mark.parametrize("seconds", [0.02, 0.001])
-def test_slow_by_itself_is_slow(settings: Settings, seconds: float) -> None:
+def test_slow_by_itself_is_slow(silu: Evaluator, seconds: float) -> None:
     # Once this was called tampered, and so were honest kernels on a busy machine.
     candidate = Candidate(
         sources={"k.py": SLOW_ALONE.replace("SECONDS", str(seconds))},
@@ -29,10 +27,7 @@ def test_slow_by_itself_is_slow(settings: Settings, seconds: float) -> None:
         entry="k.py::run",
         style=Style.RETURNING,
     )
-    with Evaluator(problem_of("silu"), settings=settings) as evaluator:
-        for bench in evaluator.timed:
-            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
-        found = evaluator.evaluate(candidate, effort=Effort.QUICK)
+    found = silu.evaluate(candidate, effort=Effort.QUICK)
     assert found.verdict is Verdict.CORRECT, found.reason
     assert found.timing["candidate"].median >= 0.9 * seconds
     assert not declared_faster(found.gain)

@@ -12,6 +12,7 @@ from kopt.agents.chat.words import Message, Request
 from kopt.agents.context import Context
 from kopt.agents.edits import EditError, whole_file
 from kopt.agents.feedback import describe
+from kopt.problems.shown import shown_text
 from kopt.words import Candidate, Evaluation, ScalarSpec, WorkloadSpec
 from kopt.words.source_file import candidate_of
 
@@ -119,7 +120,7 @@ def _guarded(text: str) -> str:
 def _problem(context: Context) -> str:
     problem = context.problem
     facts = [f"{name}: {value}" for name, value in context.machine.items()]
-    sources = "\n\n".join(problem.sources.values())
+    sources = "\n\n".join({**problem.sources, problem.entry: shown_text(problem)}.values())
     lines = [f"Problem {problem.name}. The reference:", "<data>", _guarded(sources.strip()), "</data>"]
     for spec in context.specs:
         lines += ["", *_workload(spec)]

@@ -6,13 +6,14 @@ exception's text could carry what it saw.
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kopt.agents.context import MACHINE
 from kopt.problems.declared import declaration_of
+from kopt.problems.shown import shown_text
 from kopt.words import (
     Evaluation,
     Mismatch,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
 
 MOST_LINE = 500
-MACHINE = ("cpu", "cores", "threads", "isa", "caches", "compiler")
 _PATH = re.compile(r"(?<![\w.)\]/])/(?:[^\s/:;'\"`,()<>]+/)+")
 _DISTRIBUTION = re.compile(r"\s*\((?:[^()]*, )?[\w-]+ inputs\)")
 _RAISED, _RETURNED = "raises ", "return what the reference returns"
@@ -143,22 +143,6 @@ def description(problem: Problem, evaluator: Evaluator) -> dict[str, Any]:
     if varying:
         answer["also_judged"] = f"on other sizes of {', '.join(varying)}, which are not shown"
     return answer
-
-
-def shown_text(problem: Problem) -> str:
-    """The problem's text without its held-out shapes."""
-    text = problem.sources[problem.entry]
-    if problem.format != "kopt":
-        return text
-    lines = text.splitlines(keepends=True)
-    for node in reversed(ast.parse(text).body):
-        match node:
-            case (
-                ast.Assign(targets=[ast.Name(id="held_out")]) | ast.AnnAssign(target=ast.Name(id="held_out"))
-            ):
-                assert node.end_lineno is not None
-                del lines[node.lineno - 1 : node.end_lineno]
-    return "".join(lines)
 
 
 def _varying(problem: Problem) -> list[str]:

@@ -35,12 +35,18 @@ class Activity:
     why_no_counters: str = ""
 
 
-def watch(pid: int, slots: int, time_round: Callable[[int, int], float]) -> Activity:
+def watch(pid: int, slots: int, ask: Callable[[int, int], float]) -> Activity:
     """Time rounds (first slot, number of calls) through the ring until there is enough to tell; the fastest counts.
 
-    ``cores`` is all threads' time over that of the busiest: waiting in a barrier counts as work, a neighbour's load
-    does not count at all.
+    ``ask`` gives a round's seconds, those of an empty one included. ``cores`` is all threads' time over that of the
+    busiest: waiting in a barrier counts as work, a neighbour's load does not count at all.
     """
+    ask(0, 1)
+    empty = min(ask(0, 0) for _ in range(_MOST))
+
+    def time_round(start: int, count: int) -> float:
+        return max(0.0, ask(start, count) - empty)
+
     alone = max(min(time_round(number % slots, 1) for number in range(3)), 1e-9)
     count = max(1, min(slots, int(_ROUND / alone)))
     time_round(0, count)
@@ -76,14 +82,11 @@ def _watched(contestant: Contestant) -> Activity:
     inputs = contestant.bench.cases.cases[0].inputs
     for slot in range(contestant.layout.slots):
         contestant.ring.put_inputs(slot, inputs)
-    doing = "while it was profiled"
-    contestant.round(Stretch(0, 1), doing)
-    empty = min(contestant.empty() for _ in range(_MOST))
 
-    def time_round(start: int, count: int) -> float:
-        return max(0.0, contestant.round(Stretch(start, count), doing) - empty)
+    def ask(start: int, count: int) -> float:
+        return contestant.round(Stretch(start, count), "while it was profiled")
 
-    return watch(contestant.runner.pid, contestant.layout.slots, time_round)
+    return watch(contestant.runner.pid, contestant.layout.slots, ask)
 
 
 def empty_kernel(tensors: int, *, parallel: bool) -> Candidate:

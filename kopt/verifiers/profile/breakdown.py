@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MOST_OPERATORS = 24
 _SECONDS = 0.5
 _DISPATCH = 1e-3
-_EMPTY = 100
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,11 @@ def of_reference(evaluator: Evaluator, bench: Workbench, *, watched: bool) -> Br
         slots = bench.layout.slots if watched else min(2, bench.layout.slots)
         reference.attach(Layout(slots, bench.layout.stride, bench.layout.places))
         reference.generate(list(range(slots)), [draw_seed() for _ in range(slots)])
-        activity = _watched(reference, slots) if watched else None
+        activity = watch(reference.runner.pid, slots, reference.round) if watched else None
         reply = reference.ask("breakdown", {"slot": 0, "seconds": _SECONDS})
     finally:
         reference.close()
     return Breakdown(read(reply), dispatch(reply), activity)
-
-
-def _watched(reference: Reference, slots: int) -> Activity:
-    reference.round(0, 1)
-    empty = min(reference.round(0, 0) for _ in range(_EMPTY))
-
-    def time_round(start: int, count: int) -> float:
-        return max(0.0, reference.round(start, count) - empty)
-
-    return watch(reference.runner.pid, slots, time_round)
 
 
 def read(reply: Mapping[str, Any]) -> tuple[OperatorTime, ...]:

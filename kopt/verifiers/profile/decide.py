@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kopt.verifiers.profile.facts import Facts
-from kopt.words import Bottleneck, BottleneckName, HotLoop
+from kopt.words import Bottleneck, BottleneckName
 
 HALF = 0.5
 """Launching, bandwidth, arithmetic and division are named when they account for this share of the time."""
@@ -42,11 +42,6 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
 
 
-def _place(loop: HotLoop) -> str:
-    first, last = loop.lines
-    return f"{loop.file}:{first}" + (f"-{last}" if last > first else "")
-
-
 def _launch(facts: Facts) -> list[str] | None:
     if not facts.seconds:
         return None
@@ -75,7 +70,7 @@ def _bandwidth(facts: Facts) -> list[str] | None:
     loop = facts.hot
     if loop is not None and loop.vector_bytes and not loop.streaming and roofline.percent < 80:
         lines.append(
-            f"{_place(loop)}: plain stores read each cache line that they write; streaming stores do not"
+            f"{loop.place}: plain stores read each cache line that they write; streaming stores do not"
         )
     return lines
 
@@ -117,7 +112,7 @@ def _calls(facts: Facts) -> list[str] | None:
     if loop is None or not loop.calls:
         return None
     return [
-        f"{_place(loop)}: the hot loop calls {', '.join(loop.calls[:4])} in every pass",
+        f"{loop.place}: the hot loop calls {', '.join(loop.calls[:4])} in every pass",
         *loop.remarks[:1],
     ]
 
@@ -126,10 +121,10 @@ def _gather(facts: Facts) -> list[str] | None:
     loop = facts.hot
     if loop is None or not (loop.gathers or loop.indirect >= max(1.0, OFTEN * loop.memory)):
         return None
-    lines = [f"{_place(loop)}: {loop.gathers} gathers or scatters in the hot loop"] if loop.gathers else []
+    lines = [f"{loop.place}: {loop.gathers} gathers or scatters in the hot loop"] if loop.gathers else []
     if loop.indirect:
         lines.append(
-            f"{_place(loop)}: {loop.indirect} of {loop.memory} memory accesses of the hot loop go to an address that "
+            f"{loop.place}: {loop.indirect} of {loop.memory} memory accesses of the hot loop go to an address that "
             "was loaded first"
         )
     return lines
@@ -140,7 +135,7 @@ def _stride(facts: Facts) -> list[str] | None:
     if loop is None or not loop.strided or loop.strided < OFTEN * loop.memory:
         return None
     lines = [
-        f"{_place(loop)}: {loop.strided} of {loop.memory} memory accesses of the hot loop step over most of each "
+        f"{loop.place}: {loop.strided} of {loop.memory} memory accesses of the hot loop step over most of each "
         "cache line"
     ]
     misses, references = facts.counters.get("cache_misses"), facts.counters.get("cache_references")
@@ -160,7 +155,7 @@ def _spills(facts: Facts) -> list[str] | None:
     if loop is None or loop.spills < OFTEN * loop.instructions:
         return None
     return [
-        f"{_place(loop)}: {loop.spills} of {loop.instructions} instructions of the hot loop go to the stack: more "
+        f"{loop.place}: {loop.spills} of {loop.instructions} instructions of the hot loop go to the stack: more "
         "values are live than there are registers"
     ]
 
@@ -176,7 +171,7 @@ def _scalar(facts: Facts) -> list[str] | None:
         else "no vectors"
     )
     return [
-        f"{_place(loop)}: {counted} in the hot loop; registers of {facts.vector_bytes} bytes are there",
+        f"{loop.place}: {counted} in the hot loop; registers of {facts.vector_bytes} bytes are there",
         *[remark for remark in loop.remarks if ": missed: " in remark][:2],
     ]
 
@@ -186,7 +181,7 @@ def _division(facts: Facts) -> list[str] | None:
     if loop is None or loop.division_cycles < HALF * loop.cycles or not loop.divisions:
         return None
     return [
-        f"{_place(loop)}: {loop.divisions} divisions or square roots take about {loop.division_cycles:.0f} of the "
+        f"{loop.place}: {loop.divisions} divisions or square roots take about {loop.division_cycles:.0f} of the "
         f"{loop.cycles:.0f} cycles of a pass through the hot loop"
     ]
 
@@ -207,7 +202,7 @@ def _none(facts: Facts) -> str:
     if facts.cores is not None:
         parts.append(f"{facts.cores:.2g} of {facts.threads} threads at work")
     if facts.hot is not None:
-        parts.append(f"hot loop {_place(facts.hot)} with vectors of {facts.hot.vector_bytes} bytes")
+        parts.append(f"hot loop {facts.hot.place} with vectors of {facts.hot.vector_bytes} bytes")
     if facts.kernels:
         parts.append("no spills, and enough warps are resident")
     return "; ".join(parts) or "nothing is known that would tell"

@@ -105,27 +105,19 @@ def _told(one: _Weighed, remarks: Sequence[Remark]) -> HotLoop:
     code = [str(i) for i in one.loop.code]
     left = len(code) - SHOWN
     assembly = code if left <= 0 else [*code[: SHOWN - 1], f"... and {left + 1} more instructions"]
+    counts = vars(mix) | {
+        "cycles": round(mix.cycles, 1),
+        "division_cycles": round(mix.division_cycles, 1),
+        "calls": tuple(mix.calls),
+    }
     return HotLoop(
         function=one.loop.function[:200],
         file=one.file,
         lines=(first, last),
         depth=one.loop.depth,
-        instructions=mix.instructions,
-        vector_bytes=mix.vector_bytes,
-        packed=mix.packed,
-        scalar=mix.scalar,
-        memory=mix.memory,
-        strided=mix.strided,
-        indirect=mix.indirect,
-        gathers=mix.gathers,
-        streaming=mix.streaming,
-        divisions=mix.divisions,
-        spills=mix.spills,
-        cycles=round(mix.cycles, 1),
-        division_cycles=round(mix.division_cycles, 1),
-        calls=tuple(mix.calls),
         remarks=condensed(remarks, one.file, first, last),
         assembly=tuple(line[:160] for line in assembly),
+        **counts,
     )
 
 

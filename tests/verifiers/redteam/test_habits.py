@@ -16,7 +16,7 @@ from kopt.verifiers import Effort, Evaluator
 from kopt.verifiers.redteam.habits import PROBLEMS, honest, judge_honest, read
 from kopt.words import Candidate, Language, Style, Verdict
 
-# Threads of all kinds; a single call against full rounds is where these could be mistaken for working ahead.
+# Threads of all kinds: slower by themselves than in full rounds, and once accused of working ahead.
 THREADS = ["threads_joined", "thread_pool_kept", "executor_kept", "omp_tasks"]
 # What the judge once refused: rounding that an ill-conditioned reference magnifies.
 ROUNDING = ["triton_norm", "autograd_function", "several_modules"]
