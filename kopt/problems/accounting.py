@@ -1,4 +1,4 @@
-"""What a reference call costs at least: flops, and the bytes that any implementation must read."""
+"""What a reference call costs at least: flops, and the bytes any implementation must read. How long its sums are."""
 
 from __future__ import annotations
 
@@ -52,15 +52,32 @@ _PARTIAL = frozenset(
 )
 """Consumers that may leave elements unread. ``copy_`` is here because what it writes may never be used."""
 
+_NOT_SUMMING = (
+    "max",
+    "min",
+    "argmax",
+    "argmin",
+    "arg",
+    "any",
+    "all",
+    "sort",
+    "topk",
+    "median",
+    "mode",
+    "kthvalue",
+)
+"""Beginnings of reductions' names that round nothing."""
+
 _NOT_READING = ("_like", "new_", "empty", "resize", "set_")
 
 
 @dataclass(frozen=True)
 class Work:
-    """Lower bounds of one call."""
+    """Lower bounds of one call, and the terms of its longest sum (1 where it has none)."""
 
     flops: float
     bytes_read: int
+    longest_sum: int
 
 
 class _WholeReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -103,6 +120,37 @@ class _WholeReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return True
 
 
+class _Sums(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Finds the longest sum: an operator's largest input over its smallest output, or an axis it normalises over.
+
+    Sums of products are told by their flops instead.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.longest = 1
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__.lstrip("_")
+        if not (func.is_view or name in _PARTIAL or f"_{name}" in _PARTIAL or name.startswith(_NOT_SUMMING)):
+            given, made = _floating((args, kwargs)), _floating(result)
+            if given and made:
+                self.longest = max(
+                    self.longest, max(t.numel() for t in given) // min(t.numel() for t in made)
+                )
+            if given and ("softmax" in name or name.startswith(("cumsum", "logcumsum", "cumprod"))):
+                self.longest = max(self.longest, given[0].shape[args[1]] if given[0].dim() else 1)
+            if given and "scaled_dot_product" in name:
+                self.longest = max(self.longest, args[1].shape[-2])
+        return result
+
+
+def _floating(values: Any) -> list[torch.Tensor]:
+    tensors = (v for v in tree_iter(values) if isinstance(v, torch.Tensor) and v.is_floating_point())
+    return [v for v in tensors if v.numel()]
+
+
 def _spare_dynamo(*modes: type[TorchDispatchMode]) -> None:
     """Keep these modes from importing Dynamo, a second of every reference's start, when they are first used.
 
@@ -120,11 +168,12 @@ def account(model: Any, args: Sequence[Any], state: Mapping[str, torch.Tensor]) 
     tensors = [a for a in args if isinstance(a, torch.Tensor)] + list(state.values())
     reads = _WholeReads(tensors)
     counter = FlopCounterMode(display=False, custom_mapping=_MORE_FLOPS)
-    _spare_dynamo(_WholeReads, _FlopCounterMode)
-    with torch.no_grad(), counter, reads:
+    sums = _Sums()
+    _spare_dynamo(_WholeReads, _Sums, _FlopCounterMode)
+    with torch.no_grad(), counter, reads, sums:
         result = model(*args)
     found = sum(reads.by_storage[p].numel() * reads.by_storage[p].element_size() for p in reads.read)
-    return result, Work(flops=float(counter.get_total_flops()), bytes_read=found)
+    return result, Work(float(counter.get_total_flops()), found, sums.longest)
 
 
 def _attention_flops(

@@ -179,6 +179,7 @@ class Instance:
             outputs=tuple(_tensor_spec(n, o) for n, o in zip(out_names, outputs, strict=True)),
             init=self._init if all(_is_json(value) for value in self._init) else None,
             flops=work.flops,
+            longest_sum=work.longest_sum,
             bytes_required=work.bytes_read + sum(o.numel() * o.element_size() for o in outputs),
         )
 

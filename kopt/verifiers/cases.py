@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kopt.errors import ProblemError
-from kopt.verifiers.budget import POOL, ErrorModel, growth, wobble
+from kopt.verifiers.budget import POOL, ErrorModel, growth, in_turn, rms, terms, wobble
 from kopt.verifiers.compare import CHUNK, Expected, Finding, Models, part_length
 from kopt.verifiers.dtypes import KINDS, Array, itemsize, widen
 from kopt.verifiers.layout import Bytes
@@ -138,12 +138,16 @@ class _Builder:
         self.path = reference.problem.path or reference.problem.name
         self.mutates = False
         self.dropped: dict[str, str] = {}
+        self.scales = [0.0] * len(spec.outputs)  # of the declared outputs, once they are known
 
     def build(self, hidden: int, declared: int) -> Cases:
         truth = self.reference.attach_truth(self.spec)
         try:
             raws = [self._draw(DECLARED, truth.outputs_of) for _ in range(declared)]
             self._deterministic(raws[-1])
+            self.scales = [
+                max(rms(raw.truth[number]) for raw in raws if raw) for number in range(len(self.scales))
+            ]
             models = tuple(
                 self._model([r for r in raws if r], number) for number in range(len(self.spec.outputs))
             )
@@ -248,7 +252,9 @@ class _Builder:
             for number, (spec, t, m) in enumerate(zip(self.spec.outputs, truth, moved, strict=True)):
                 if m is None or not KINDS[spec.dtype].floating:
                     continue
-                far = wobble(t.astype(np.float64, copy=False), m.astype(np.float64, copy=False), spec.dtype)
+                h = self._in_turn(spec, hidden=name != DECLARED)
+                wide = (t.astype(np.float64, copy=False), m.astype(np.float64, copy=False))
+                far = wobble(*wide, spec.dtype, h=h, scale=self.scales[number])
                 before = farthest[number]
                 farthest[number] = far if before is None else np.maximum(before, far)
         return tuple(farthest)
@@ -320,7 +326,8 @@ class _Builder:
 
     def _model(self, raws: Sequence[_Raw], number: int) -> ErrorModel:
         spec = self.spec.outputs[number]
-        model = ErrorModel(spec.dtype, self.policy, self._growth(spec))
+        hidden = any(raw.distribution != DECLARED for raw in raws)
+        model = ErrorModel(spec.dtype, self.policy, self._growth(spec, hidden=hidden))
         for raw in raws:
             model.add(raw.truth[number], widen(raw.reference[number], spec.dtype), raw.wobble[number])
         return model
@@ -332,17 +339,22 @@ class _Builder:
             return self._model([raw], number)
         found = []
         for start, stop in spans(truth.size, part_length(truth.size, parts)):
-            model = ErrorModel(spec.dtype, self.policy, self._growth(spec))
+            model = ErrorModel(spec.dtype, self.policy, self._growth(spec, hidden=True))
             got = widen(raw.reference[number][start:stop], spec.dtype)
             model.add(truth[start:stop], got, None if swing is None else swing[start:stop])
             found.append(model)
         return found
 
-    def _growth(self, output: TensorSpec) -> float:
+    def _in_turn(self, output: TensorSpec, *, hidden: bool) -> float:
+        if itemsize(output.dtype) <= 2:  # summed in a wider type, where another order does not show
+            return 1.0
+        longest = max(terms(0, math.prod(output.shape), self.spec.flops), self.spec.longest_sum)
+        return in_turn(longest, hidden=hidden)
+
+    def _growth(self, output: TensorSpec, *, hidden: bool) -> float:
         inputs = sum(math.prod(t.shape) for t in (*self.spec.tensors, *self.spec.state))
-        # Narrow types are summed in wider ones, where another order does not show.
         flops = self.spec.flops if itemsize(output.dtype) > 2 else 0.0
-        return growth(inputs, math.prod(output.shape), flops)
+        return growth(terms(inputs, math.prod(output.shape), flops), self._in_turn(output, hidden=hidden))
 
     def _case(self, raw: _Raw, models: Sequence[Models]) -> Case:
         expected = tuple(

@@ -57,7 +57,8 @@ class WorkloadSpec:
 
     ``init`` holds the constructor arguments of ``Model`` as JSON values; it is None when they are not JSON.
     ``flops`` is counted from the reference (0 when unknown). ``bytes_required`` is what any implementation must
-    move: outputs plus the inputs and state that the reference provably reads whole.
+    move: outputs plus the inputs and state that the reference provably reads whole. ``longest_sum`` is the number of
+    terms in the longest sum that one of the reference's operators takes, sums of products apart.
     """
 
     workload: Workload
@@ -67,6 +68,7 @@ class WorkloadSpec:
     init: tuple[Any, ...] | None = ()
     flops: float = 0.0
     bytes_required: int = 0
+    longest_sum: int = 1
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:

@@ -279,3 +279,30 @@ def reference(x):
         open_problem("kopt", {"p.py": text}, "p.py", tmp_path).select(0, 1)
     with pytest.raises(ProblemError, match=r"p.py:3: .*'z' is no floating-point tensor"):
         open_problem("kopt", {"p.py": text.replace('["x"]', '["z"]')}, "p.py", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("expression", "terms"),
+    [
+        ("x.sum(1)", 64),
+        ("x.mean()", 32 * 64),
+        ("torch.softmax(x, 0)", 32),
+        ("torch.log_softmax(x, -1)", 64),
+        ("torch.nn.functional.layer_norm(x, (64,))", 64),
+        ("torch.nn.functional.rms_norm(x, (64,))", 64),
+        ("torch.nn.functional.batch_norm(x, None, None, training=True)", 32),
+        ("torch.nn.functional.batch_norm(x, x[0], x[1].abs())", 1),
+        ("x.cumsum(1)", 64),
+        ("x.var(0)", 32),
+        ("torch.linalg.vector_norm(x, dim=1)", 64),
+        ("torch.nn.functional.scaled_dot_product_attention(x[None], x[None, :16], x[None, :16])", 16),
+        ("torch.relu(x) * 2 + x[:, :1]", 1),
+        ("x.amax(1)", 1),
+        ("x[:1] * 2", 1),
+        ("x.index_select(0, torch.tensor([3]))", 1),
+        ("torch.cat([x, x], 1)", 1),
+    ],
+)
+def test_longest_sum(tmp_path: Path, expression: str, terms: int) -> None:
+    body = f"    def forward(self, x):\n        return {expression}\n"
+    assert model(tmp_path, body, "[torch.randn(32, 64)]").select(0, 0).spec().longest_sum == terms
