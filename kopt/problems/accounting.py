@@ -55,8 +55,8 @@ _PARTIAL = frozenset(
 _NOT_SUMMING = (
     "max",
     "min",
-    "argmax",
-    "argmin",
+    "amax",
+    "amin",
     "arg",
     "any",
     "all",
