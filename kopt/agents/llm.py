@@ -6,14 +6,18 @@ answer, so that a resumed run walks through its past without paying.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kopt.agents.chat.errors import BadReply, PromptRejected, Refused, Truncated, Unavailable
 from kopt.agents.chat.words import ChatModel, Message, Reply, Request
 from kopt.agents.context import Context, Cost
 from kopt.agents.edits import EditError
 from kopt.agents.normal import identity
+from kopt.agents.reviewer import Reviewer
 from kopt.agents.roles import Task, choose_role, read_proposal, request_for
+from kopt.agents.roles.reviewing import objection
 from kopt.words import Candidate
 
 SAMPLES = 3
@@ -21,19 +25,29 @@ SAMPLES = 3
 _MOST_ECHOED = 20_000
 
 
-class LlmProposer:
-    """Candidates from one model."""
+@dataclass(frozen=True)
+class _Proposal:
+    """A candidate, and the conversation that it ends."""
 
-    def __init__(self, model: ChatModel) -> None:
+    candidate: Candidate
+    request: Request
+    reply: str
+
+
+class LlmProposer:
+    """Candidates from one model, which another one may have reviewed."""
+
+    def __init__(self, model: ChatModel, *, reviewer: Reviewer | None = None) -> None:
         self.name = model.name
         self._model = model
+        self._reviewer = reviewer
         self._remarks: list[str] = []
         self.paid = Cost()
         """What the latest :meth:`propose` has cost so far, or did when its replies were made."""
 
     def explain(self) -> list[str]:
-        """What went wrong with replies, a line each, newest last."""
-        return list(self._remarks)
+        """What went wrong with replies, and what was held back, a line each, newest last."""
+        return [*self._remarks, *(self._reviewer.explain() if self._reviewer is not None else ())]
 
     def propose(self, context: Context) -> Iterator[Candidate]:
         """Candidates that are not the same program as one tried before.
@@ -46,43 +60,64 @@ class LlmProposer:
         task = choose_role(context)
         request = request_for(task, context)
         self.paid = Cost()
+        reviewer = self._reviewer
         for sample in range(context.sample, context.sample + SAMPLES):
             try:
-                candidate = self._ask(task, request, sample)
+                proposal = self._ask(task, request, sample)
+                if proposal is not None and reviewer is not None and self._novel(proposal, seen):
+                    reason = reviewer.veto(proposal.candidate, context)
+                    self.paid += reviewer.paid
+                    if reason is not None:  # once: what is written in answer to it is for the judge
+                        reviewer = None
+                        seen.add(identity(proposal.candidate))
+                        proposal = self._revise(task, proposal, reason, sample)
             except (Unavailable, PromptRejected) as error:  # asking once more would not help now
                 self._remarks.append(str(error))
                 return
-            if candidate is None:
+            if proposal is None:
                 continue
-            same = identity(candidate)
-            if same in seen:
+            if not self._novel(proposal, seen):
                 self._remarks.append(f"{self.name} proposed a program that was tried before")
                 continue
-            seen.add(same)
-            yield candidate
+            seen.add(identity(proposal.candidate))
+            yield proposal.candidate
 
-    def _ask(self, task: Task, request: Request, sample: int) -> Candidate | None:
+    def _ask(self, task: Task, request: Request, sample: int) -> _Proposal | None:
         """One candidate; a reply that holds none is answered once with what is wrong with it."""
         try:
             reply = self._complete(request, sample)
             try:
-                return read_proposal(reply.text, task, self.name)
+                return _Proposal(read_proposal(reply.text, task, self.name), request, reply.text)
             except EditError as error:
-                again = Request(
-                    messages=(
-                        *request.messages,
-                        Message(role="assistant", text=reply.text[:_MOST_ECHOED] or "(nothing)"),
-                        Message(role="user", text=str(error)),
-                    ),
-                    max_tokens=request.max_tokens,
-                )
-                reply = self._complete(again, sample)
-                return read_proposal(reply.text, task, self.name)
+                again = _answered(request, reply.text, Message(role="user", text=str(error)))
+                return self._read(task, again, sample)
         except (EditError, Refused, Truncated, BadReply) as error:
             self._remarks.append(f"{self.name}: {error}")
             return None
+
+    def _revise(self, task: Task, proposal: _Proposal, reason: str, sample: int) -> _Proposal | None:
+        """What its proposer makes of a candidate that was held back."""
+        try:
+            return self._read(task, _answered(proposal.request, proposal.reply, objection(reason)), sample)
+        except (EditError, Refused, Truncated, BadReply) as error:
+            self._remarks.append(f"{self.name}: {error}")
+            return None
+
+    def _read(self, task: Task, request: Request, sample: int) -> _Proposal:
+        reply = self._complete(request, sample)
+        return _Proposal(read_proposal(reply.text, task, self.name), request, reply.text)
+
+    @staticmethod
+    def _novel(proposal: _Proposal, seen: set[str]) -> bool:
+        return identity(proposal.candidate) not in seen
 
     def _complete(self, request: Request, sample: int) -> Reply:
         reply = self._model.complete(request, sample=sample)
         self.paid += Cost(reply.worth, reply.took)
         return reply
+
+
+def _answered(request: Request, reply: str, message: Message) -> Request:
+    """The conversation, continued by what the model said and what we say to that."""
+    said = Message(role="assistant", text=reply[:_MOST_ECHOED] or "(nothing)")
+    return dataclasses.replace(request, messages=(*request.messages, said, message))

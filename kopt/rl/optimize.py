@@ -188,7 +188,7 @@ def _budget(
     return {SECONDS: seconds, EVALUATIONS: evaluations, DOLLARS: dollars, TOKENS: tokens}
 
 
-_KEPT = {"stage": "candidate.stage", "model": "model.called"}
+_KEPT = {"stage": "candidate.stage", "model": "model.called", "vetoed": "candidate.vetoed"}
 """What is told by others than the loop and belongs into a run's history."""
 
 

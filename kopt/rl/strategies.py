@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
+from kopt.rl.briefing import asking
 from kopt.rl.ledger import Ledger
 from kopt.rl.offline import Offline, Search
 from kopt.rl.strategy import Strategy
 from kopt.rl.strategy_options import read_options
-from kopt.rl.team import Describe, Explaining, History, Pair
 from kopt.words import Candidate, Evaluation, Problem, from_json
 
 if TYPE_CHECKING:
@@ -64,29 +65,12 @@ def _offline(
     return Offline(_Generator(problem, evaluator), search, ledger)
 
 
-def _asking(
-    problem: Problem, evaluator: Evaluator, models: Sequence[ChatModel]
-) -> tuple[list[Explaining], Describe]:
-    """The models as proposers, and what they are told."""
-    from kopt.agents.context import MACHINE, Context
-    from kopt.agents.llm import LlmProposer
-
-    machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}
-
-    def describe(history: History, best: Pair | None) -> Context:
-        return Context(
-            problem=problem, specs=evaluator.specs, machine=machine, history=tuple(history), incumbent=best
-        )
-
-    return [LlmProposer(model) for model in models], describe
-
-
 def _refine(
-    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], _options: Options
+    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
 ) -> Strategy:
     from kopt.rl.refine import Refine
 
-    return Refine(*_asking(problem, evaluator, models), ledger)
+    return Refine(*asking(problem, evaluator, models, options), ledger)
 
 
 def _best_of_n(
@@ -95,7 +79,7 @@ def _best_of_n(
     from kopt.rl.best_of_n import BestOfN
 
     samples = options["samples"] or math.inf
-    return BestOfN(*_asking(problem, evaluator, models), ledger, samples=samples)
+    return BestOfN(*asking(problem, evaluator, models, options), ledger, samples=samples)
 
 
 def _beam(
@@ -104,7 +88,7 @@ def _beam(
     from kopt.rl.beam import Beam
 
     width, branch = int(options["width"]), int(options["branch"])
-    return Beam(*_asking(problem, evaluator, models), ledger, width=width, branch=branch)
+    return Beam(*asking(problem, evaluator, models, options), ledger, width=width, branch=branch)
 
 
 def _evolve(
@@ -112,7 +96,8 @@ def _evolve(
 ) -> Strategy:
     from kopt.rl.evolve import Breeding, Evolve
 
-    return Evolve(*_asking(problem, evaluator, models), ledger, from_json(Breeding, options))
+    own = {field.name: options[field.name] for field in dataclasses.fields(Breeding)}
+    return Evolve(*asking(problem, evaluator, models, options), ledger, from_json(Breeding, own))
 
 
 STRATEGIES: dict[str, Maker] = {

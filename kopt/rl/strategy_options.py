@@ -41,9 +41,19 @@ class Option:
 
 
 _SEED = Option(name="seed", help="Where luck comes from; part of the run.", default=0, least=0, most=2**31)
+BRIEFING = (
+    Option(
+        name="review",
+        help="1: the next --model may hold a proposal back, once, before it is built.",
+        default=0,
+        least=0,
+        most=1,
+    ),
+)
+"""What all strategies with models take: who helps them, and what they are told."""
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "offline": (),
-    "refine": (),
+    "refine": BRIEFING,
     "best-of-n": (
         Option(
             name="samples",
@@ -51,10 +61,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             default=0,
             least=0,
         ),
+        *BRIEFING,
     ),
     "beam": (
         Option(name="width", help="Candidates that go on to the next level.", default=3, least=1, most=100),
         Option(name="branch", help="Successors of each.", default=3, least=1, most=100),
+        *BRIEFING,
     ),
     "evolve": (
         Option(name="population", help="Correct candidates an island keeps.", default=6, least=1, most=1000),
@@ -76,6 +88,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             whole=False,
         ),
         _SEED,
+        *BRIEFING,
     ),
 }
 
@@ -93,6 +106,6 @@ def read_options(strategy: str, given: Mapping[str, object]) -> dict[str, float]
             takers = [
                 other for other, options in OPTIONS.items() if name in {option.name for option in options}
             ]
-            hint = f"; {' and '.join(takers)} takes that one" if takers else ""
+            hint = f"; {' and '.join(takers)} take{'s' * (len(takers) == 1)} that one" if takers else ""
             raise UsageError(f"the strategy {strategy} has no option --{name}; it has: {has}{hint}")
     return {name: option.check(given.get(name, option.default)) for name, option in known.items()}

@@ -72,16 +72,27 @@ def request_for(task: Task, context: Context) -> Request:
     words = {"earlier": _earlier(task, context, known)}
     if task.parent is not None:
         candidate, evaluation = task.parent
-        words["source"] = _guarded("\n".join(candidate.sources.values()).strip())
-        words["feedback"] = _guarded(describe(evaluation, known))
-    text = string.Template(_template(task.role)).substitute(words)
-    return Request(
-        messages=(
-            Message(role="system", text=_template("rules"), stable=True),
-            Message(role="user", text=_problem(context), stable=True),
-            Message(role="user", text=text.strip() + "\n"),
-        )
+        words["source"] = source_of(candidate)
+        words["feedback"] = guarded(describe(evaluation, known))
+    return Request(messages=(*opening(context), asked(task.role, **words)))
+
+
+def opening(context: Context) -> tuple[Message, ...]:
+    """Rules and problem: the prefix that all requests of a run share, byte for byte."""
+    return (
+        Message(role="system", text=_template("rules"), stable=True),
+        Message(role="user", text=_problem(context), stable=True),
     )
+
+
+def asked(template: str, **words: str) -> Message:
+    """A role's own words; whoever fills in what others wrote guards it first."""
+    return Message(role="user", text=string.Template(_template(template)).substitute(words).strip() + "\n")
+
+
+def source_of(candidate: Candidate) -> str:
+    """A candidate's text, to stand in a block of data."""
+    return guarded("\n".join(candidate.sources.values()).strip())
 
 
 def read_proposal(reply: str, task: Task, proposer: str) -> Candidate:
@@ -112,7 +123,7 @@ def _template(name: str) -> str:
     return resources.files("kopt.agents.roles").joinpath(f"{name}.md").read_text(encoding="utf-8")
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
     """Text that cannot end the block it stands in."""
     return text.replace("</data>", "< /data>")
 
@@ -121,7 +132,7 @@ def _problem(context: Context) -> str:
     problem = context.problem
     facts = [f"{name}: {value}" for name, value in context.machine.items()]
     sources = "\n\n".join({**problem.sources, problem.entry: shown_text(problem)}.values())
-    lines = [f"Problem {problem.name}. The reference:", "<data>", _guarded(sources.strip()), "</data>"]
+    lines = [f"Problem {problem.name}. The reference:", "<data>", guarded(sources.strip()), "</data>"]
     for spec in context.specs:
         lines += ["", *_workload(spec)]
     if facts:
@@ -157,4 +168,4 @@ def _earlier(task: Task, context: Context, known: set[str]) -> str:
         ]
         for candidate, evaluation in others
     ]
-    return "\n".join(["", "Tried before:", "<data>", _guarded("\n".join(lines)), "</data>", ""])
+    return "\n".join(["", "Tried before:", "<data>", guarded("\n".join(lines)), "</data>", ""])

@@ -1,0 +1,42 @@
+"""The models of a run as proposers, and what they are told: as the options that all their strategies share say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kopt.rl.team import Describe, Explaining, History, Pair
+from kopt.words import Problem
+
+if TYPE_CHECKING:
+    from kopt.agents.chat.words import ChatModel
+    from kopt.agents.context import Context
+    from kopt.verifiers.evaluator import Evaluator
+
+
+def asking(
+    problem: Problem, evaluator: Evaluator, models: Sequence[ChatModel], options: Mapping[str, float]
+) -> tuple[list[Explaining], Describe]:
+    """The models as proposers, and how the context of a question is made.
+
+    Args:
+        problem: what is to be made faster.
+        evaluator: knows workloads and machine, and hands on what happens.
+        models: who proposes. With ``review`` the next of them reviews what one proposes; a single one reviews itself.
+        options: :data:`kopt.rl.strategy_options.BRIEFING`, filled in.
+    """
+    from kopt.agents.context import MACHINE, Context
+    from kopt.agents.llm import LlmProposer
+    from kopt.agents.reviewer import Reviewer
+
+    machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}
+
+    def describe(history: History, best: Pair | None) -> Context:
+        return Context(
+            problem=problem, specs=evaluator.specs, machine=machine, history=tuple(history), incumbent=best
+        )
+
+    def reviewer(place: int) -> Reviewer | None:
+        return Reviewer(models[(place + 1) % len(models)], evaluator.observe) if options["review"] else None
+
+    return [LlmProposer(model, reviewer=reviewer(place)) for place, model in enumerate(models)], describe
