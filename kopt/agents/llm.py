@@ -15,8 +15,9 @@ from kopt.agents.chat.words import ChatModel, Message, Reply, Request
 from kopt.agents.context import Context, Cost
 from kopt.agents.edits import EditError
 from kopt.agents.normal import identity
+from kopt.agents.planner import Planner
 from kopt.agents.reviewer import Reviewer
-from kopt.agents.roles import Task, choose_role, read_proposal, request_for
+from kopt.agents.roles import Role, Task, choose_role, read_proposal, request_for
 from kopt.agents.roles.reviewing import objection
 from kopt.words import Candidate
 
@@ -35,11 +36,14 @@ class _Proposal:
 
 
 class LlmProposer:
-    """Candidates from one model, which another one may have reviewed."""
+    """Candidates from one model, whose first versions may be planned and whose proposals may be reviewed."""
 
-    def __init__(self, model: ChatModel, *, reviewer: Reviewer | None = None) -> None:
+    def __init__(
+        self, model: ChatModel, *, planner: Planner | None = None, reviewer: Reviewer | None = None
+    ) -> None:
         self.name = model.name
         self._model = model
+        self._planner = planner
         self._reviewer = reviewer
         self._remarks: list[str] = []
         self.paid = Cost()
@@ -47,7 +51,8 @@ class LlmProposer:
 
     def explain(self) -> list[str]:
         """What went wrong with replies, and what was held back, a line each, newest last."""
-        return [*self._remarks, *(self._reviewer.explain() if self._reviewer is not None else ())]
+        helpers = [helper for helper in (self._planner, self._reviewer) if helper is not None]
+        return [*self._remarks, *(line for helper in helpers for line in helper.explain())]
 
     def propose(self, context: Context) -> Iterator[Candidate]:
         """Candidates that are not the same program as one tried before.
@@ -58,8 +63,8 @@ class LlmProposer:
         """
         seen = {identity(candidate) for candidate, _ in context.history}
         task = choose_role(context)
-        request = request_for(task, context)
         self.paid = Cost()
+        request = request_for(task, context, plan=self._plan(task, context))
         reviewer = self._reviewer
         for sample in range(context.sample, context.sample + SAMPLES):
             try:
@@ -81,6 +86,15 @@ class LlmProposer:
                 continue
             seen.add(identity(proposal.candidate))
             yield proposal.candidate
+
+    def _plan(self, task: Task, context: Context) -> Message | None:
+        """A plan for what is written afresh: the next one where that was done before."""
+        if self._planner is None or task.role is not Role.WRITER:
+            return None
+        written = sum(candidate.notes.get("role") == Role.WRITER.value for candidate, _ in context.history)
+        plan = self._planner.plan(context, max(context.sample, written))
+        self.paid += self._planner.paid
+        return plan
 
     def _ask(self, task: Task, request: Request, sample: int) -> _Proposal | None:
         """One candidate; a reply that holds none is answered once with what is wrong with it."""

@@ -27,6 +27,7 @@ def asking(
     """
     from kopt.agents.context import MACHINE, Context
     from kopt.agents.llm import LlmProposer
+    from kopt.agents.planner import Planner
     from kopt.agents.reviewer import Reviewer
 
     machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}
@@ -39,4 +40,11 @@ def asking(
     def reviewer(place: int) -> Reviewer | None:
         return Reviewer(models[(place + 1) % len(models)], evaluator.observe) if options["review"] else None
 
-    return [LlmProposer(model, reviewer=reviewer(place)) for place, model in enumerate(models)], describe
+    def planner(model: ChatModel) -> Planner | None:
+        return Planner(model, int(options["plan"])) if options["plan"] else None
+
+    proposers: list[Explaining] = [
+        LlmProposer(model, planner=planner(model), reviewer=reviewer(place))
+        for place, model in enumerate(models)
+    ]
+    return proposers, describe

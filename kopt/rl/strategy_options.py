@@ -43,6 +43,13 @@ class Option:
 _SEED = Option(name="seed", help="Where luck comes from; part of the run.", default=0, least=0, most=2**31)
 BRIEFING = (
     Option(
+        name="plan",
+        help="Plans (dataflow, tiles) a model makes for its first versions, which take turns; 0: none.",
+        default=0,
+        least=0,
+        most=10,
+    ),
+    Option(
         name="review",
         help="1: the next --model may hold a proposal back, once, before it is built.",
         default=0,

@@ -125,3 +125,23 @@ def test_a_reviewer_that_rambles_is_no_veto(tmp_path):
         run = Run(tmp_path, server, {"bad": 1.1})
         run.work({"evaluations": 1}, review=1)
     assert run.tried == [("bad", "full")] and run.kinds("candidate.vetoed") == []
+
+
+def test_plans_are_made_before_first_versions_and_paid_for(tmp_path):
+    form = {
+        "passes": ["one pass"],
+        "threads": "rows",
+        "vectors": "columns",
+        "tiles": "4096",
+        "precision": "none",
+    }
+
+    def planning(body):
+        planner = "Plan the kernel" in body["messages"][-1]["content"]
+        return answer(form) if planner else kernel(f"k{len(server.requests)}")
+
+    with FakeOpenAI(planning) as server:
+        run = Run(tmp_path, server, {"k2": 1.5, "k3": 1.2, "k4": 1.1})
+        spent = run.work({"evaluations": 4}, "best-of-n", plan=1, samples=3)
+    asked = ["pass 1: one pass" in request["messages"][2]["content"] for request in server.requests]
+    assert asked == [False, True, True, True] and spent["tokens"] == 4 * 110

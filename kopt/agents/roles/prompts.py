@@ -66,15 +66,16 @@ def choose_role(context: Context) -> Task:
     return Task(role=Role.WRITER)
 
 
-def request_for(task: Task, context: Context) -> Request:
-    """The request a role makes: rules and problem, which all share, then its own words."""
+def request_for(task: Task, context: Context, *, plan: Message | None = None) -> Request:
+    """The request a role makes: rules and problem, which all share, a plan where there is one, then its own words."""
     known = {spec.workload.name for spec in context.specs}
     words = {"earlier": _earlier(task, context, known)}
     if task.parent is not None:
         candidate, evaluation = task.parent
         words["source"] = source_of(candidate)
         words["feedback"] = guarded(describe(evaluation, known))
-    return Request(messages=(*opening(context), asked(task.role, **words)))
+    planned = () if plan is None else (plan,)
+    return Request(messages=(*opening(context), *planned, asked(task.role, **words)))
 
 
 def opening(context: Context) -> tuple[Message, ...]:
