@@ -3,11 +3,11 @@ r"""How wrong an output may be: a stated multiple of the reference's own error.
 Let :math:`t` be the truth (the reference in float64), :math:`r` the reference at the problem's precision,
 :math:`\tilde t` the truth of inputs moved at random by one unit in their last place, and
 
-.. math:: e = \max(|r - t|, h\,|\tilde t - t|)
+.. math:: e = \max(|r - t|, w\,|\tilde t - t|)
 
 The second term is what the rounding of the inputs alone does to the result: no algorithm at this precision
 can be blamed for it, though the reference may hide it by accumulating in float64. (Differences beyond
-:math:`\max(256 u, \min(4096 u h, 1/8)) (|t| + \operatorname{rms} t)` are jumps of the function, not errors, and are
+:math:`\max(256 u, \min(4096 u w, 1/8)) (|t| + \operatorname{rms} t)` are jumps of the function, not errors, and are
 left out. Normalising a row that is nearly constant magnifies the rounding of its values by some thousands. Where all
 of a case is zero, normalised rows of equal values for instance, the rms of the problem's own outputs is taken.)
 
@@ -33,15 +33,8 @@ One element in :math:`2^{20}` may use up to four times its budget: where a clamp
 rounding errors, :math:`s` is the greatest of few draws, and among many millions some other order of summation is
 unluckier.
 
-The factors :math:`g` and :math:`h` admit another order of summation in a reduction of :math:`n` terms, which the
-reference's own few outputs cannot show: pairs of pairs, or one term after another, whose error is about
-:math:`0.2\sqrt{n}\,u` when its roundings are independent (N. Higham and T. Mary, A new approach to probabilistic
-rounding error analysis, 2019), five times that in some thousands of outputs; or, the same thing, the exact sum of
-terms that have moved so far, which :math:`h` says. On hidden distributions roundings are not independent: equal
-terms are all rounded the same way, and many small ones may be lost to a large one. There, where bugs are looked for
-rather than precision, :math:`h` is at least :math:`n / 8`, which with :math:`M = 8` is the worst case. The two laws
-hold for :math:`n \le 2^{16}` and :math:`n \le 2^{12}`, beyond which nobody should sum so, and for types wider than two
-bytes, which are summed as they are; :math:`n` is the longest sum of any of the reference's operators.
+The factors :math:`g` and :math:`w = \max(1, 0.7 h)` admit another order of summation in a reduction of :math:`n`
+terms, which the reference's own few outputs cannot show (:mod:`kopt.verifiers.sums`).
 
 In a float64 problem truth and reference agree, so :math:`u` times the tensor's rms takes the place of :math:`s` and
 :math:`\sigma` where it is larger.
@@ -72,29 +65,6 @@ _LARGEST = float(np.finfo(np.float32).max)
 Floats = npt.NDArray[np.floating]
 
 
-_LONGEST_SUM, _LONGEST_HIDDEN = 1 << 16, 1 << 12
-
-
-def terms(inputs: int, outputs: int, flops: float = 0.0) -> float:
-    """How many terms make an output, at least 1.
-
-    In a matrix product or a convolution each input goes into many sums, so its ``flops`` tell their length.
-    """
-    return max(1.0, max(inputs, flops / 2) / max(1, outputs))
-
-
-def in_turn(terms: float, *, hidden: bool = False) -> float:
-    """The factor ``h`` for sums of so many ``terms``, on the problem's own inputs or on ``hidden`` ones."""
-    return max(
-        1.0, math.sqrt(min(terms, _LONGEST_SUM)) / 7.0, min(terms, _LONGEST_HIDDEN) / 8.0 if hidden else 0.0
-    )
-
-
-def growth(terms: float, h: float = 1.0) -> float:
-    """The factor ``g`` for so many ``terms`` per output."""
-    return max(1.0 + math.log2(terms) / 4.0, h)
-
-
 def exponents(values: Array) -> npt.NDArray[np.int64]:
     """The biased float32 exponent of each value, 0 to 255."""
     bits = values.astype(np.float32, copy=False).view(np.uint32)
@@ -110,20 +80,22 @@ def _upper(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 def wobble(
     truth: Floats, moved: Floats, dtype: str, *, h: float = 1.0, scale: float = 0.0
 ) -> npt.NDArray[np.float32]:
-    """``h`` times how far the truth goes when the inputs move by one unit in the last place; jumps count as zero.
+    """How far the truth goes when the inputs move by one unit in the last place, times ``w``; jumps count as zero.
 
-    ``scale`` is the rms of the problem's own outputs, by which jumps are told where these are zeros.
+    ``h`` is the factor of :func:`kopt.verifiers.sums.in_turn`. ``scale`` is the rms of the problem's own outputs, by
+    which jumps are told where these are zeros.
     """
     kind = KINDS[dtype]
     typical = max(scale, rms(truth))
+    w = max(1.0, 0.7 * h)
     far = np.empty(truth.size, np.float32)
-    jump = max(256 * kind.roundoff, min(4096 * kind.roundoff * h, 1 / 8))
+    jump = max(256 * kind.roundoff, min(4096 * kind.roundoff * w, 1 / 8))
 
     def part(start: int, stop: int) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             away = np.abs(moved[start:stop] - truth[start:stop])
             near = away <= jump * (np.abs(truth[start:stop]) + typical)
-            far[start:stop] = np.where(near & np.isfinite(away), h * away, 0.0)
+            far[start:stop] = np.where(near & np.isfinite(away), w * away, 0.0)
 
     list(spread(part, spans(truth.size, 1 << 15)))
     return far

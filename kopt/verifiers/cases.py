@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kopt.errors import ProblemError
-from kopt.verifiers.budget import POOL, ErrorModel, growth, in_turn, rms, terms, wobble
+from kopt.verifiers import sums
+from kopt.verifiers.budget import POOL, ErrorModel, rms, wobble
 from kopt.verifiers.compare import CHUNK, Expected, Finding, Models, part_length
 from kopt.verifiers.dtypes import KINDS, Array, itemsize, widen
 from kopt.verifiers.layout import Bytes
 from kopt.verifiers.parallel import spans
 from kopt.verifiers.reference import Reference
-from kopt.words import TensorSpec, TolerancePolicy, WorkloadSpec
+from kopt.words import TolerancePolicy, WorkloadSpec
 
 DECLARED, MIXED = "declared", "mixed"
 _SPECIAL = ("non_finite", "beyond")
@@ -161,8 +162,9 @@ class _Builder:
                 if raw is not None:
                     own = tuple(self._model([raw], number) for number in range(len(self.spec.outputs)))
                     cases.append(self._case(raw, own))
-            if len(every) > 1:
-                cases += self._mixture(every, truth.outputs_of)
+            for group in sums.groups(self.spec, every):
+                if len(group) > 1:
+                    cases += self._mixture(group, truth.outputs_of)
         finally:
             truth.close()
         return Cases(tuple(cases), models, self.dropped, self.mutates)
@@ -196,11 +198,11 @@ class _Builder:
                 break
             raw = self._draw("+".join(names), outputs_of_truth)
             if raw is not None:
-                raw.distribution = MIXED
                 self.dropped.pop(MIXED, None)
                 models = tuple(
                     self._models(raw, number, len(names)) for number in range(len(self.spec.outputs))
                 )
+                raw.distribution = MIXED
                 return [self._case(raw, models)]
             self.dropped[MIXED] = self.dropped.pop("+".join(names), _NOT_FINITE)
         return []
@@ -252,7 +254,7 @@ class _Builder:
             for number, (spec, t, m) in enumerate(zip(self.spec.outputs, truth, moved, strict=True)):
                 if m is None or not KINDS[spec.dtype].floating:
                     continue
-                h = self._in_turn(spec, hidden=name != DECLARED)
+                h = sums.reach(self.spec, spec, name)
                 wide = (t.astype(np.float64, copy=False), m.astype(np.float64, copy=False))
                 far = wobble(*wide, spec.dtype, h=h, scale=self.scales[number])
                 before = farthest[number]
@@ -326,8 +328,7 @@ class _Builder:
 
     def _model(self, raws: Sequence[_Raw], number: int) -> ErrorModel:
         spec = self.spec.outputs[number]
-        hidden = any(raw.distribution != DECLARED for raw in raws)
-        model = ErrorModel(spec.dtype, self.policy, self._growth(spec, hidden=hidden))
+        model = ErrorModel(spec.dtype, self.policy, sums.allowed(self.spec, spec, raws[0].distribution))
         for raw in raws:
             model.add(raw.truth[number], widen(raw.reference[number], spec.dtype), raw.wobble[number])
         return model
@@ -339,22 +340,11 @@ class _Builder:
             return self._model([raw], number)
         found = []
         for start, stop in spans(truth.size, part_length(truth.size, parts)):
-            model = ErrorModel(spec.dtype, self.policy, self._growth(spec, hidden=True))
+            model = ErrorModel(spec.dtype, self.policy, sums.allowed(self.spec, spec, raw.distribution))
             got = widen(raw.reference[number][start:stop], spec.dtype)
             model.add(truth[start:stop], got, None if swing is None else swing[start:stop])
             found.append(model)
         return found
-
-    def _in_turn(self, output: TensorSpec, *, hidden: bool) -> float:
-        if itemsize(output.dtype) <= 2:  # summed in a wider type, where another order does not show
-            return 1.0
-        longest = max(terms(0, math.prod(output.shape), self.spec.flops), self.spec.longest_sum)
-        return in_turn(longest, hidden=hidden)
-
-    def _growth(self, output: TensorSpec, *, hidden: bool) -> float:
-        inputs = sum(math.prod(t.shape) for t in (*self.spec.tensors, *self.spec.state))
-        flops = self.spec.flops if itemsize(output.dtype) > 2 else 0.0
-        return growth(terms(inputs, math.prod(output.shape), flops), self._in_turn(output, hidden=hidden))
 
     def _case(self, raw: _Raw, models: Sequence[Models]) -> Case:
         expected = tuple(

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from kopt.verifiers.budget import BLOCK, ErrorModel, growth, in_turn, terms, wobble
+from kopt.verifiers.budget import BLOCK, ErrorModel, wobble
 from kopt.verifiers.cases import nudge
 from kopt.verifiers.compare import Expected, Finding, check_sample
 from kopt.verifiers.dtypes import widen
+from kopt.verifiers.sums import growth, in_turn, per_output
 from kopt.words import TolerancePolicy
 
 U = 2.0**-24
@@ -48,7 +49,7 @@ def test_budget_is_the_formula_in_the_docstring() -> None:
     rng = np.random.default_rng(0)
     truth = np.concatenate([rng.uniform(1.0, 1.99, 1000), rng.uniform(1e-3, 1.9e-3, 1000)])
     error = np.where(truth > 0.1, 3e-6, 2e-9)
-    model = ErrorModel("float32", TolerancePolicy(multiple=8.0), growth(terms(4096, 16)))
+    model = ErrorModel("float32", TolerancePolicy(multiple=8.0), growth(per_output(4096, 16)))
     model.add(truth, (truth + error))
     n_factor = 1 + 8 / 4
     for t, e in ((1.5, 3e-6), (1.5e-3, 2e-9)):
@@ -333,7 +334,7 @@ def test_long_sums_of_a_convolution_may_be_taken_in_any_order() -> None:
     inputs = x.numel() + w.numel() + b.numel()
     found = {}
     for name, flops in (("without", 0.0), ("with", 2.0 * 72 * truth.numel())):
-        model = ErrorModel("float32", TolerancePolicy(), growth(terms(inputs, truth.numel(), flops)))
+        model = ErrorModel("float32", TolerancePolicy(), growth(per_output(inputs, truth.numel(), flops)))
         model.add(truth.numpy().ravel(), stored)
         wanted = Expected.of(model, "float32", truth.numpy().ravel(), stored)
         found[name] = wanted.check(raw(bias_first))
@@ -348,11 +349,11 @@ def one_by_one(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("n", [256, 1024, 4096, 16384])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_one_term_after_another_is_another_order(n: int, hidden: bool) -> None:
-    """Positive terms, whose errors no cancellation hides; hidden inputs may be equal: all are rounded the same way."""
+@pytest.mark.parametrize("biased", [False, True])
+def test_one_term_after_another_is_another_order(n: int, biased: bool) -> None:
+    """Positive terms, whose errors no cancellation hides; equal ones are all rounded the same way."""
     torch.manual_seed(n)
-    x = (torch.rand(512, 1).expand(-1, n) if hidden else torch.rand(512, n)).contiguous() + 0.1
+    x = (torch.rand(512, 1).expand(-1, n) if biased else torch.rand(512, n)).contiguous() + 0.1
     truth, stored = x.double().sum(1).numpy(), raw(x.sum(1))
 
     def passed(got: torch.Tensor, **how: bool) -> bool:
@@ -360,10 +361,10 @@ def test_one_term_after_another_is_another_order(n: int, hidden: bool) -> None:
         model.add(truth, stored)
         return Expected.of(model, "float32", truth, stored).check(raw(got)).passed
 
-    assert passed(one_by_one(x), hidden=hidden)
-    assert not hidden or n < 1024 or not passed(one_by_one(x))
-    assert not passed(x.bfloat16().float().sum(1), hidden=hidden)
-    assert (hidden and n > 1024) or not passed(x[:, 1:].sum(1), hidden=hidden)
+    assert passed(one_by_one(x), biased=biased)
+    assert not biased or n < 1024 or not passed(one_by_one(x))
+    assert not passed(x.bfloat16().float().sum(1), biased=biased)
+    assert (biased and n > 1024) or not passed(x[:, 1:].sum(1), biased=biased)
 
 
 def test_nudge_moves_by_one_unit_and_keeps_zeros_and_infinities() -> None:
