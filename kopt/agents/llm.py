@@ -7,7 +7,7 @@ answer, so that a resumed run walks through its past without paying.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kopt.agents.chat.errors import BadReply, PromptRejected, Refused, Truncated, Unavailable
@@ -19,8 +19,9 @@ from kopt.agents.planner import Planner
 from kopt.agents.reviewer import Reviewer
 from kopt.agents.roles import Role, Task, choose_role, read_proposal, request_for
 from kopt.agents.roles.reviewing import objection
-from kopt.words import Candidate
+from kopt.words import Candidate, Evaluation, Profile
 
+Evidence = Callable[[Candidate, Evaluation], Profile | None]
 SAMPLES = 3
 """Answers to one question before the model is thought to have no other."""
 _MOST_ECHOED = 20_000
@@ -39,12 +40,26 @@ class LlmProposer:
     """Candidates from one model, whose first versions may be planned and whose proposals may be reviewed."""
 
     def __init__(
-        self, model: ChatModel, *, planner: Planner | None = None, reviewer: Reviewer | None = None
+        self,
+        model: ChatModel,
+        *,
+        planner: Planner | None = None,
+        reviewer: Reviewer | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
+        """Put a proposer together.
+
+        Args:
+            model: who writes, repairs and improves.
+            planner: plans what is written afresh.
+            reviewer: may hold a proposal back, once a turn.
+            evidence: profiles a correct candidate that is to be improved.
+        """
         self.name = model.name
         self._model = model
         self._planner = planner
         self._reviewer = reviewer
+        self._evidence = evidence
         self._remarks: list[str] = []
         self.paid = Cost()
         """What the latest :meth:`propose` has cost so far, or did when its replies were made."""
@@ -62,7 +77,7 @@ class LlmProposer:
             KoptError: the budget is spent.
         """
         seen = {identity(candidate) for candidate, _ in context.history}
-        task = choose_role(context)
+        task = self._with_evidence(choose_role(context))
         self.paid = Cost()
         request = request_for(task, context, plan=self._plan(task, context))
         reviewer = self._reviewer
@@ -86,6 +101,17 @@ class LlmProposer:
                 continue
             seen.add(identity(proposal.candidate))
             yield proposal.candidate
+
+    def _with_evidence(self, task: Task) -> Task:
+        """The task with its candidate's profile, where that is to be improved and has none."""
+        if self._evidence is None or task.role is not Role.OPTIMISER or task.parent is None:
+            return task
+        candidate, evaluation = task.parent
+        if not evaluation.correct or evaluation.profile is not None:
+            return task
+        profile = self._evidence(candidate, evaluation)
+        parent = candidate, dataclasses.replace(evaluation, profile=profile)
+        return dataclasses.replace(task, parent=parent)
 
     def _plan(self, task: Task, context: Context) -> Message | None:
         """A plan for what is written afresh: the next one where that was done before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kopt.rl.ledger import Ledger
 from kopt.rl.team import Describe, Explaining, History, Pair
 from kopt.words import Problem
 
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
 
 
 def asking(
-    problem: Problem, evaluator: Evaluator, models: Sequence[ChatModel], options: Mapping[str, float]
+    problem: Problem,
+    evaluator: Evaluator,
+    ledger: Ledger,
+    models: Sequence[ChatModel],
+    options: Mapping[str, float],
 ) -> tuple[list[Explaining], Describe]:
     """The models as proposers, and how the context of a question is made.
 
     Args:
         problem: what is to be made faster.
         evaluator: knows workloads and machine, and hands on what happens.
+        ledger: pays for what is found out for them.
         models: who proposes. With ``review`` the next of them reviews what one proposes; a single one reviews itself.
         options: :data:`kopt.rl.strategy_options.BRIEFING`, filled in.
     """
@@ -29,6 +35,7 @@ def asking(
     from kopt.agents.llm import LlmProposer
     from kopt.agents.planner import Planner
     from kopt.agents.reviewer import Reviewer
+    from kopt.rl.evidence import Profiles
 
     machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}
 
@@ -43,8 +50,9 @@ def asking(
     def planner(model: ChatModel) -> Planner | None:
         return Planner(model, int(options["plan"])) if options["plan"] else None
 
+    evidence = Profiles(evaluator, ledger, options["profiles"]) if options["profiles"] else None
     proposers: list[Explaining] = [
-        LlmProposer(model, planner=planner(model), reviewer=reviewer(place))
+        LlmProposer(model, planner=planner(model), reviewer=reviewer(place), evidence=evidence)
         for place, model in enumerate(models)
     ]
     return proposers, describe

@@ -188,7 +188,12 @@ def _budget(
     return {SECONDS: seconds, EVALUATIONS: evaluations, DOLLARS: dollars, TOKENS: tokens}
 
 
-_KEPT = {"stage": "candidate.stage", "model": "model.called", "vetoed": "candidate.vetoed"}
+_KEPT = {
+    "stage": "candidate.stage",
+    "model": "model.called",
+    "vetoed": "candidate.vetoed",
+    "profiled": "candidate.profiled",
+}
 """What is told by others than the loop and belongs into a run's history."""
 
 

@@ -70,7 +70,7 @@ def _refine(
 ) -> Strategy:
     from kopt.rl.refine import Refine
 
-    return Refine(*asking(problem, evaluator, models, options), ledger)
+    return Refine(*asking(problem, evaluator, ledger, models, options), ledger)
 
 
 def _best_of_n(
@@ -79,7 +79,7 @@ def _best_of_n(
     from kopt.rl.best_of_n import BestOfN
 
     samples = options["samples"] or math.inf
-    return BestOfN(*asking(problem, evaluator, models, options), ledger, samples=samples)
+    return BestOfN(*asking(problem, evaluator, ledger, models, options), ledger, samples=samples)
 
 
 def _beam(
@@ -88,7 +88,7 @@ def _beam(
     from kopt.rl.beam import Beam
 
     width, branch = int(options["width"]), int(options["branch"])
-    return Beam(*asking(problem, evaluator, models, options), ledger, width=width, branch=branch)
+    return Beam(*asking(problem, evaluator, ledger, models, options), ledger, width=width, branch=branch)
 
 
 def _evolve(
@@ -97,7 +97,7 @@ def _evolve(
     from kopt.rl.evolve import Breeding, Evolve
 
     own = {field.name: options[field.name] for field in dataclasses.fields(Breeding)}
-    return Evolve(*asking(problem, evaluator, models, options), ledger, from_json(Breeding, own))
+    return Evolve(*asking(problem, evaluator, ledger, models, options), ledger, from_json(Breeding, own))
 
 
 STRATEGIES: dict[str, Maker] = {

@@ -56,6 +56,12 @@ BRIEFING = (
         least=0,
         most=1,
     ),
+    Option(
+        name="profiles",
+        help="Candidates profiled, at most, for models that are to improve them; 0: none.",
+        default=12,
+        least=0,
+    ),
 )
 """What all strategies with models take: who helps them, and what they are told."""
 OPTIONS: dict[str, tuple[Option, ...]] = {

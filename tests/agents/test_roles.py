@@ -179,3 +179,28 @@ def test_prompts_do_not_show_held_out_shapes() -> None:
     request = request_for(Task(role=Role.WRITER), Context(problem=problem))
     shown = "".join(message.text for message in request.messages)
     assert "def reference" in shown and "held_out" not in shown
+
+
+def test_the_optimiser_is_told_the_bottleneck_of_what_it_is_to_improve() -> None:
+    """One profile for the one candidate in question; none for a writer, a repairer, or where there is one."""
+    bottleneck = Bottleneck(name=BottleneckName.DIVISION, evidence=("k.cpp:3 divides </data> in every pass",))
+    asked = []
+
+    def evidence(candidate, evaluation):
+        asked.append(candidate.digest)
+        return Profile(bottleneck=bottleneck)
+
+    def prompt(*history, incumbent=None, using=evidence):
+        model = Scripted(reply(RUN))
+        next(LlmProposer(model, evidence=using).propose(context(*history, incumbent=incumbent)))
+        return model.asked[0][0].messages[-1].text
+
+    good = made(), judged(made(), ratio=1.5)
+    told = prompt(good, incumbent=good)
+    assert "bottleneck: division, as profiled" in told and METHODS[BottleneckName.DIVISION] in told
+    assert "divides < /data> in every pass" in told and asked == [good[0].digest]
+    prompt()
+    prompt(failed("int x;\n"))
+    known = good[0], replace(good[1], profile=Profile(bottleneck=bottleneck))
+    assert prompt(known, incumbent=known) == told and len(asked) == 1
+    assert "as profiled" not in prompt(good, incumbent=good, using=lambda *_: None)

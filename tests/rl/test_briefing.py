@@ -52,6 +52,7 @@ class Run:
         return evaluation(candidate, self.ratios.get(name))
 
     def work(self, limits, strategy="refine", **options):
+        options = {"profiles": 0, **options}  # there is no sandbox here to profile in
         relay, prices = _Relay(None), parse_prices([f"{name}=2,10" for name in self.names])
         evaluator = SimpleNamespace(specs=(), environment={}, observe=relay)
         with Store(f"sqlite:///{self.folder / 'kopt.db'}") as store:
