@@ -20,6 +20,16 @@ class Wanted:
     parent: tuple[Candidate, Evaluation] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Similar:
+    """A verified kernel for a similar problem; ``gain`` is its speed-up where it was verified."""
+
+    name: str
+    language: str
+    gain: float
+    source: str
+
+
 @dataclass(frozen=True)
 class Cost:
     """What proposing took: dollars, and seconds of waiting."""
@@ -38,7 +48,8 @@ class Context:
     ``graph`` is the trace as JSON (None when it has not been taken, or failed), or a list of traces at different
     sizes. ``machine`` holds the facts a schedule may depend on: ``cores``, ``l1_bytes``, ``l2_bytes``,
     ``l3_bytes``. ``history`` is in order of evaluation. ``wanted`` is None where the proposer may choose what to do.
-    ``sample`` counts the answers to this very question that a strategy has had and could not use.
+    ``sample`` counts the answers to this very question that a strategy has had and could not use. ``similar`` are
+    the library's kernels that may help, most similar first.
     """
 
     problem: Problem
@@ -49,6 +60,7 @@ class Context:
     incumbent: tuple[Candidate, Evaluation] | None = None
     wanted: Wanted | None = None
     sample: int = 0
+    similar: tuple[Similar, ...] = ()
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from kopt.agents.normal import identity
 from kopt.agents.planner import Planner
 from kopt.agents.reviewer import Reviewer
 from kopt.agents.roles import Role, Task, choose_role, read_proposal, request_for
+from kopt.agents.roles.retrieved import retrieved
 from kopt.agents.roles.reviewing import objection
 from kopt.words import Candidate, Evaluation, Profile
 
@@ -79,7 +80,7 @@ class LlmProposer:
         seen = {identity(candidate) for candidate, _ in context.history}
         task = self._with_evidence(choose_role(context))
         self.paid = Cost()
-        request = request_for(task, context, plan=self._plan(task, context))
+        request = request_for(task, context, retrieved(context), self._plan(task, context))
         reviewer = self._reviewer
         for sample in range(context.sample, context.sample + SAMPLES):
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kopt.rl.ledger import Ledger
@@ -15,20 +16,22 @@ if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
 
 
-def asking(
-    problem: Problem,
-    evaluator: Evaluator,
-    ledger: Ledger,
-    models: Sequence[ChatModel],
-    options: Mapping[str, float],
-) -> tuple[list[Explaining], Describe]:
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a strategy is put to work with. ``run`` names what is looked up once; it is "" where there is no run."""
+
+    problem: Problem
+    evaluator: Evaluator
+    ledger: Ledger
+    models: Sequence[ChatModel] = ()
+    run: str = ""
+
+
+def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explaining], Describe]:
     """The models as proposers, and how the context of a question is made.
 
     Args:
-        problem: what is to be made faster.
-        evaluator: knows workloads and machine, and hands on what happens.
-        ledger: pays for what is found out for them.
-        models: who proposes. With ``review`` the next of them reviews what one proposes; a single one reviews itself.
+        setting: with ``review`` the next of its models reviews what one proposes; a single one reviews itself.
         options: :data:`kopt.rl.strategy_options.BRIEFING`, filled in.
     """
     from kopt.agents.context import MACHINE, Context
@@ -36,12 +39,21 @@ def asking(
     from kopt.agents.planner import Planner
     from kopt.agents.reviewer import Reviewer
     from kopt.rl.evidence import Profiles
+    from kopt.rl.retrieval import similar_kernels
 
+    problem, evaluator, models = setting.problem, setting.evaluator, setting.models
     machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}
+    most = int(options["similar"])
+    similar = similar_kernels(problem, most, evaluator.settings, setting.run) if most else ()
 
     def describe(history: History, best: Pair | None) -> Context:
         return Context(
-            problem=problem, specs=evaluator.specs, machine=machine, history=tuple(history), incumbent=best
+            problem=problem,
+            specs=evaluator.specs,
+            machine=machine,
+            history=tuple(history),
+            incumbent=best,
+            similar=similar,
         )
 
     def reviewer(place: int) -> Reviewer | None:
@@ -50,7 +62,7 @@ def asking(
     def planner(model: ChatModel) -> Planner | None:
         return Planner(model, int(options["plan"])) if options["plan"] else None
 
-    evidence = Profiles(evaluator, ledger, options["profiles"]) if options["profiles"] else None
+    evidence = Profiles(evaluator, setting.ledger, options["profiles"]) if options["profiles"] else None
     proposers: list[Explaining] = [
         LlmProposer(model, planner=planner(model), reviewer=reviewer(place), evidence=evidence)
         for place, model in enumerate(models)

@@ -259,7 +259,9 @@ class _Session:
             self.ledger.keep_with(lambda spent: self.store.save_spending(lease, spent))
             self.observe("run", {"run": self.run, "strategy": strategy, "ledger": self.ledger})
             clients = self.models.clients(self.settings, self.ledger, self.observe)
-            policy = make_strategy(strategy, self.problem, self.evaluator, self.ledger, clients, options)
+            policy = make_strategy(
+                strategy, self.problem, self.evaluator, self.ledger, clients, options, self.run
+            )
             loop = Loop(
                 store=self.store,
                 lease=lease,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
-from kopt.rl.briefing import asking
+from kopt.rl.briefing import Setting, asking
 from kopt.rl.ledger import Ledger
 from kopt.rl.offline import Offline, Search
 from kopt.rl.strategy import Strategy
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
 
 Options = Mapping[str, float]
-Maker = Callable[[Problem, "Evaluator", Ledger, Sequence["ChatModel"], Options], Strategy]
+Maker = Callable[[Setting, Options], Strategy]
 
 
 class _Generator:
@@ -54,50 +54,40 @@ class _Generator:
         return [self._failure] if self._failure else list(self._proposer.explain())
 
 
-def _offline(
-    problem: Problem, evaluator: Evaluator, ledger: Ledger, _models: Sequence[ChatModel], _options: Options
-) -> Strategy:
+def _offline(setting: Setting, _options: Options) -> Strategy:
     def search(candidate: Candidate, evaluation: Evaluation) -> Search:
         from kopt.agents.tuner import Tuner
 
         return Tuner(candidate)
 
-    return Offline(_Generator(problem, evaluator), search, ledger)
+    return Offline(_Generator(setting.problem, setting.evaluator), search, setting.ledger)
 
 
-def _refine(
-    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
-) -> Strategy:
+def _refine(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.refine import Refine
 
-    return Refine(*asking(problem, evaluator, ledger, models, options), ledger)
+    return Refine(*asking(setting, options), setting.ledger)
 
 
-def _best_of_n(
-    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
-) -> Strategy:
+def _best_of_n(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.best_of_n import BestOfN
 
     samples = options["samples"] or math.inf
-    return BestOfN(*asking(problem, evaluator, ledger, models, options), ledger, samples=samples)
+    return BestOfN(*asking(setting, options), setting.ledger, samples=samples)
 
 
-def _beam(
-    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
-) -> Strategy:
+def _beam(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.beam import Beam
 
     width, branch = int(options["width"]), int(options["branch"])
-    return Beam(*asking(problem, evaluator, ledger, models, options), ledger, width=width, branch=branch)
+    return Beam(*asking(setting, options), setting.ledger, width=width, branch=branch)
 
 
-def _evolve(
-    problem: Problem, evaluator: Evaluator, ledger: Ledger, models: Sequence[ChatModel], options: Options
-) -> Strategy:
+def _evolve(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.evolve import Breeding, Evolve
 
     own = {field.name: options[field.name] for field in dataclasses.fields(Breeding)}
-    return Evolve(*asking(problem, evaluator, ledger, models, options), ledger, from_json(Breeding, own))
+    return Evolve(*asking(setting, options), setting.ledger, from_json(Breeding, own))
 
 
 STRATEGIES: dict[str, Maker] = {
@@ -135,10 +125,14 @@ def make_strategy(
     ledger: Ledger,
     models: Sequence[ChatModel] = (),
     options: Mapping[str, object] | None = None,
+    run: str = "",
 ) -> Strategy:
     """A new strategy; one given the same evaluations and options asks for the same trials.
+
+    ``run`` is the run's id, under which is kept what is looked up for it once.
 
     Raises:
         UsageError: an option is none of the strategy's, or does not fit.
     """
-    return STRATEGIES[name](problem, evaluator, ledger, models, read_options(name, options or {}))
+    setting = Setting(problem=problem, evaluator=evaluator, ledger=ledger, models=models, run=run)
+    return STRATEGIES[name](setting, read_options(name, options or {}))

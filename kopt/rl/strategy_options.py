@@ -57,6 +57,13 @@ BRIEFING = (
         most=1,
     ),
     Option(
+        name="similar",
+        help="Kernels of the library, at most, that models are shown where their operators are alike; 0: none.",
+        default=2,
+        least=0,
+        most=10,
+    ),
+    Option(
         name="profiles",
         help="Candidates profiled, at most, for models that are to improve them; 0: none.",
         default=12,

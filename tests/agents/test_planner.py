@@ -33,11 +33,12 @@ def test_the_writer_gets_the_plan_as_stable_data_after_the_shared_prefix():
     proposer, found = propose(model, context())
     (planning, _), (writing, _) = model.asked
     assert planning.schema is Plan and planning.messages[:2] == writing.messages[:2]
-    plan = writing.messages[2]
-    assert plan.stable and [m.stable for m in writing.messages] == [True, True, True, False]
+    plan = writing.messages[3]
+    assert planning.messages[2] == writing.messages[2]
+    assert plan.stable and [m.stable for m in writing.messages] == [True] * 4 + [False]
     for line in ("pass 1: read x once, sum it", "pass 2:", "threads: rows", "tiles: rows of 4096"):
         assert line in plan.text
-    assert "first version" in writing.messages[3].text
+    assert "first version" in writing.messages[4].text
     assert found.sources == {"kernel.cpp": RUN} and proposer.paid == Cost(0.5, 4.0)
 
 
@@ -56,7 +57,7 @@ def test_a_plan_is_made_once_and_first_versions_take_turns():
     for sample in range(3):
         propose(model, replace(context(), sample=sample), planner=planner)
     assert [sample for request, sample in model.asked if request.schema is Plan] == [0, 1]
-    plans = [request.messages[2].text for request, _ in model.asked if request.schema is None]
+    plans = [request.messages[3].text for request, _ in model.asked if request.schema is None]
     assert "tiles: one" in plans[0] and "tiles: two" in plans[1] and plans[2] == plans[0]
     wrote = replace(made(), notes={"role": "writer"})
     model = Scripted(planned("two"), reply(RUN))
@@ -77,7 +78,7 @@ def test_without_a_plan_the_writer_does_without(said):
     model = Scripted(said, reply(RUN), reply(RUN))
     planner = Planner(model)
     _, found = propose(model, context(), planner=planner)
-    assert found is not None and len(model.asked[1][0].messages) == 3
+    assert found is not None and len(model.asked[1][0].messages) == 4
     propose(model, context(), planner=planner)
     assert len(model.asked) == 3  # nor is it asked for again
 

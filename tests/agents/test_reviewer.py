@@ -36,9 +36,9 @@ def test_a_veto_goes_back_to_the_proposer_once_and_is_recorded():
     assert found.sources == {"kernel.cpp": MENDED}
     assert len(model.asked) == 2 and len(reviewing.asked) == 1  # what answers the veto is for the judge
     told = model.asked[1][0].messages
-    assert told[:3] == model.asked[0][0].messages and told[3].text == reply(RUN)
-    assert "past the end" in told[4].text and told[4].text.count("</data>") == 1
-    assert len(told[4].text) < 900
+    assert told[:4] == model.asked[0][0].messages and told[4].text == reply(RUN)
+    assert "past the end" in told[5].text and told[5].text.count("</data>") == 1
+    assert len(told[5].text) < 900
     (kind, facts), *more = events
     assert kind == VETOED and not more and facts["reason"].startswith("`x[n]` is") and not facts["kept"]
     assert facts["candidate"] != found.digest and facts["proposer"] == facts["reviewer"] == "scripted"

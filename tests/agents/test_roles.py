@@ -132,8 +132,8 @@ def test_a_reply_without_a_file_is_answered_once():
     found = next(LlmProposer(model).propose(context()))
     assert found.sources == {"kernel.cpp": RUN}
     again = model.asked[1][0].messages
-    assert again[:3] == model.asked[0][0].messages  # the prefix stays
-    assert again[3].text == "I would fuse." and "fenced code block" in again[4].text
+    assert again[:4] == model.asked[0][0].messages  # the prefix stays
+    assert again[4].text == "I would fuse." and "fenced code block" in again[5].text
 
 
 def test_the_same_program_is_not_proposed_again():

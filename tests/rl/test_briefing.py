@@ -23,6 +23,7 @@ from kopt.rl.ledger import Ledger
 from kopt.rl.loop import Loop
 from kopt.rl.optimize import _Relay
 from kopt.rl.strategies import make_strategy
+from kopt.settings import Settings
 from kopt.store import Store
 
 pytestmark = pytest.mark.needs("litellm", "tree_sitter")
@@ -54,7 +55,9 @@ class Run:
     def work(self, limits, strategy="refine", **options):
         options = {"profiles": 0, **options}  # there is no sandbox here to profile in
         relay, prices = _Relay(None), parse_prices([f"{name}=2,10" for name in self.names])
-        evaluator = SimpleNamespace(specs=(), environment={}, observe=relay)
+        evaluator = SimpleNamespace(
+            specs=(), environment={}, observe=relay, settings=Settings(home=self.folder)
+        )
         with Store(f"sqlite:///{self.folder / 'kopt.db'}") as store:
             run = store.create_run(PROBLEM, strategy=strategy, budget={}, options={})
             with store.lease(run) as lease:
@@ -70,7 +73,7 @@ class Run:
                     )
                     for name in self.names
                 ]
-                policy = make_strategy(strategy, PROBLEM, evaluator, ledger, clients, options)
+                policy = make_strategy(strategy, PROBLEM, evaluator, ledger, clients, options, run)
                 loop = Loop(
                     store=store, lease=lease, judge=self.judge, strategy=policy, ledger=ledger, observer=relay
                 )
@@ -144,5 +147,5 @@ def test_plans_are_made_before_first_versions_and_paid_for(tmp_path):
     with FakeOpenAI(planning) as server:
         run = Run(tmp_path, server, {"k2": 1.5, "k3": 1.2, "k4": 1.1})
         spent = run.work({"evaluations": 4}, "best-of-n", plan=1, samples=3)
-    asked = ["pass 1: one pass" in request["messages"][2]["content"] for request in server.requests]
+    asked = ["pass 1: one pass" in request["messages"][3]["content"] for request in server.requests]
     assert asked == [False, True, True, True] and spent["tokens"] == 4 * 110

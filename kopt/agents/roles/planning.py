@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from kopt.agents.chat.words import Message, Request
 from kopt.agents.context import Context
 from kopt.agents.roles.prompts import asked, guarded, opening
+from kopt.agents.roles.retrieved import retrieved
 
 _MOST_PASSES = 6
 _MOST_LINE = 300
@@ -27,8 +28,9 @@ class Plan(BaseModel):
 
 
 def plan_request(context: Context) -> Request:
-    """Ask for a plan. It depends on the problem and the machine alone, not on what was tried."""
-    return Request(messages=(*opening(context), asked("planner")), schema=Plan, max_tokens=_MOST_TOKENS)
+    """Ask for a plan. It depends on the problem, the machine and the library alone, not on what was tried."""
+    messages = (*opening(context), retrieved(context), asked("planner"))
+    return Request(messages=messages, schema=Plan, max_tokens=_MOST_TOKENS)
 
 
 def plan_message(plan: Plan) -> Message | None:

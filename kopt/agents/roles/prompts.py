@@ -66,16 +66,16 @@ def choose_role(context: Context) -> Task:
     return Task(role=Role.WRITER)
 
 
-def request_for(task: Task, context: Context, *, plan: Message | None = None) -> Request:
-    """The request a role makes: rules and problem, which all share, a plan where there is one, then its own words."""
+def request_for(task: Task, context: Context, *helpful: Message | None) -> Request:
+    """The request a role makes: rules and problem, which all share, what helps, then its own words."""
     known = {spec.workload.name for spec in context.specs}
     words = {"earlier": _earlier(task, context, known)}
     if task.parent is not None:
         candidate, evaluation = task.parent
         words["source"] = source_of(candidate)
         words["feedback"] = guarded(describe(evaluation, known))
-    planned = () if plan is None else (plan,)
-    return Request(messages=(*opening(context), *planned, asked(task.role, **words)))
+    helps = [message for message in helpful if message is not None]
+    return Request(messages=(*opening(context), *helps, asked(task.role, **words)))
 
 
 def opening(context: Context) -> tuple[Message, ...]:
