@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from kopt.agents.context import Cost, Wanted
 from kopt.rl.ledger import EVALUATIONS, Ledger
 from kopt.rl.searching import Searching
-from kopt.rl.strategy import Plan, Trial
-from kopt.rl.team import WRITER, Describe, Explaining, Team
+from kopt.rl.strategy import Phase, Plan, Trial
+from kopt.rl.team import WRITER, Describe, Explaining, Pair, Team
 from kopt.words import Candidate
+
+
+class Challenging(Protocol):
+    """Gets the correct candidates, best first, whenever one was tried."""
+
+    def __call__(self, ranked: Sequence[Pair], /) -> None:
+        """Consider them; never raises for what a model does."""
+
+    def explain(self) -> list[str]:
+        """What came of it, a line each."""
 
 
 class Asking(Searching):
@@ -18,10 +29,17 @@ class Asking(Searching):
     def __init__(self, proposers: Sequence[Explaining], describe: Describe, ledger: Ledger) -> None:
         super().__init__(self._story(), ledger)
         self._team = Team(proposers, describe)
+        self.challenger: Challenging | None = None
+        """Who looks for inputs on which candidates differ; None: nobody."""
 
     def explain(self) -> list[str]:
         """What the models and their servers had to say."""
-        return self._team.explain()
+        return [*self._team.explain(), *(self.challenger.explain() if self.challenger else ())]
+
+    def _try(self, candidate: Candidate, phase: Phase) -> Plan:
+        yield from super()._try(candidate, phase)
+        if self.challenger is not None:
+            self.challenger(self._ranked())
 
     def _story(self) -> Plan:
         """With a single evaluation one candidate with full effort, else search and confirm."""

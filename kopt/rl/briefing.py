@@ -12,7 +12,8 @@ from kopt.words import Problem
 
 if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
-    from kopt.agents.context import Context
+    from kopt.agents.context import Similar
+    from kopt.rl.challenge import Challenger
     from kopt.verifiers.evaluator import Evaluator
 
 
@@ -34,27 +35,15 @@ def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explain
         setting: with ``review`` the next of its models reviews what one proposes; a single one reviews itself.
         options: :data:`kopt.rl.strategy_options.BRIEFING`, filled in.
     """
-    from kopt.agents.context import MACHINE, Context
     from kopt.agents.llm import LlmProposer
     from kopt.agents.planner import Planner
     from kopt.agents.reviewer import Reviewer
     from kopt.rl.evidence import Profiles
     from kopt.rl.retrieval import similar_kernels
 
-    problem, evaluator, models = setting.problem, setting.evaluator, setting.models
-    machine = {name: evaluator.environment[name] for name in MACHINE if evaluator.environment.get(name)}
+    evaluator, models = setting.evaluator, setting.models
     most = int(options["similar"])
-    similar = similar_kernels(problem, most, evaluator.settings, setting.run) if most else ()
-
-    def describe(history: History, best: Pair | None) -> Context:
-        return Context(
-            problem=problem,
-            specs=evaluator.specs,
-            machine=machine,
-            history=tuple(history),
-            incumbent=best,
-            similar=similar,
-        )
+    similar = similar_kernels(setting.problem, most, evaluator.settings, setting.run) if most else ()
 
     def reviewer(place: int) -> Reviewer | None:
         return Reviewer(models[(place + 1) % len(models)], evaluator.observe) if options["review"] else None
@@ -67,4 +56,35 @@ def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explain
         LlmProposer(model, planner=planner(model), reviewer=reviewer(place), evidence=evidence)
         for place, model in enumerate(models)
     ]
-    return proposers, describe
+    return proposers, _describing(setting, similar)
+
+
+def challenging(setting: Setting, options: Mapping[str, float]) -> Challenger | None:
+    """The last of the models as an adversary of candidates, where it is asked for and the problem's inputs declare."""
+    if not options["adversary"] or setting.problem.format != "kopt":
+        return None
+    from kopt.rl.challenge import Challenger
+
+    describe = _describing(setting, ())
+    return Challenger(
+        setting.models[-1], setting.evaluator, setting.ledger, describe, int(options["adversary"])
+    )
+
+
+def _describing(setting: Setting, similar: tuple[Similar, ...]) -> Describe:
+    from kopt.agents.context import MACHINE, Context
+
+    environment = setting.evaluator.environment
+    machine = {name: environment[name] for name in MACHINE if environment.get(name)}
+
+    def describe(history: History, best: Pair | None) -> Context:
+        return Context(
+            problem=setting.problem,
+            specs=setting.evaluator.specs,
+            machine=machine,
+            history=tuple(history),
+            incumbent=best,
+            similar=similar,
+        )
+
+    return describe

@@ -193,6 +193,7 @@ _KEPT = {
     "model": "model.called",
     "vetoed": "candidate.vetoed",
     "profiled": "candidate.profiled",
+    "challenged": "run.challenged",
 }
 """What is told by others than the loop and belongs into a run's history."""
 

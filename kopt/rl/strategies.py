@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
-from kopt.rl.briefing import Setting, asking
+from kopt.rl.asking import Asking
+from kopt.rl.briefing import Setting, asking, challenging
 from kopt.rl.ledger import Ledger
 from kopt.rl.offline import Offline, Search
 from kopt.rl.strategy import Strategy
@@ -135,4 +136,8 @@ def make_strategy(
         UsageError: an option is none of the strategy's, or does not fit.
     """
     setting = Setting(problem=problem, evaluator=evaluator, ledger=ledger, models=models, run=run)
-    return STRATEGIES[name](setting, read_options(name, options or {}))
+    read = read_options(name, options or {})
+    strategy = STRATEGIES[name](setting, read)
+    if isinstance(strategy, Asking):
+        strategy.challenger = challenging(setting, read)
+    return strategy

@@ -64,6 +64,13 @@ BRIEFING = (
         most=10,
     ),
     Option(
+        name="adversary",
+        help="How often, at most, a model proposes inputs on which two candidates may differ; 0: never.",
+        default=0,
+        least=0,
+        most=10,
+    ),
+    Option(
         name="profiles",
         help="Candidates profiled, at most, for models that are to improve them; 0: none.",
         default=12,
