@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         return self.home / "replies"
 
     @property
+    def patches(self) -> Path:
+        """Winners of code problems."""
+        return self.home / "patches"
+
+    @property
     def library(self) -> Path:
         """Admitted kernels and their certificates."""
         return self.home / "library"

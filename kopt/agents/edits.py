@@ -16,15 +16,15 @@ first line that differs: what a model needs to get it right the next time. Edits
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kopt.errors import KoptError
+from kopt.problems.scope import END, START, MarkerError, Scope
+from kopt.problems.scope import editable_lines as spans_between_markers
 
-START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
 _SEARCH = re.compile(r"<{5,9} ?SEARCH\s*")
 _DIVIDER = re.compile(r"={5,9}\s*")
 _REPLACE = re.compile(r">{5,9} ?REPLACE\s*")
@@ -45,18 +45,6 @@ class Edit:
     path: str | None
     search: str
     replace: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """What may be changed: files by pattern, and in a file with ``EVOLVE-BLOCK`` markers only what lies between."""
-
-    paths: tuple[str, ...] = ("*",)
-
-    def allows(self, path: str) -> bool:
-        """Whether a file may be changed, or made."""
-        inside = not path.startswith("/") and ".." not in path.split("/")
-        return inside and any(fnmatch.fnmatchcase(path, pattern) for pattern in self.paths)
 
 
 def whole_file(reply: str) -> tuple[str, str]:
@@ -184,25 +172,15 @@ def _check_blocks(lines: Sequence[str], begin: int, end: int, edit: Edit, path: 
 
 
 def editable_lines(text: str) -> list[tuple[int, int]] | None:
-    """The spans between the markers, from 0, ends excluded; None where there are no markers: all is editable.
+    """The spans between the markers (:func:`kopt.problems.scope.editable_lines`).
 
     Raises:
         EditError: a marker has no partner.
     """
-    spans, begin = [], None
-    for number, line in enumerate(text.splitlines()):
-        if START in line:
-            if begin is not None:
-                raise EditError(f"line {number + 1}: {START} inside a block; close the one before it")
-            begin = number + 1
-        elif END in line:
-            if begin is None:
-                raise EditError(f"line {number + 1}: {END} without a beginning")
-            spans.append((begin, number))
-            begin = None
-    if begin is not None:
-        raise EditError(f"line {begin}: {START} has no end")
-    return spans or None
+    try:
+        return spans_between_markers(text)
+    except MarkerError as error:
+        raise EditError(str(error)) from None
 
 
 def _nearest(lines: Sequence[str], wanted: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ class LlmProposer:
         seen = {identity(candidate) for candidate, _ in context.history}
         task = self._with_evidence(choose_role(context))
         self.paid = Cost()
-        request = request_for(task, context, retrieved(context), self._plan(task, context))
+        request = self._request(task, context)
         reviewer = self._reviewer
         for sample in range(context.sample, context.sample + SAMPLES):
             try:
@@ -102,6 +102,12 @@ class LlmProposer:
                 continue
             seen.add(identity(proposal.candidate))
             yield proposal.candidate
+
+    def _request(self, task: Task, context: Context) -> Request:
+        return request_for(task, context, retrieved(context), self._plan(task, context))
+
+    def _candidate(self, reply: str, task: Task) -> Candidate:
+        return read_proposal(reply, task, self.name)
 
     def _with_evidence(self, task: Task) -> Task:
         """The task with its candidate's profile, where that is to be improved and has none."""
@@ -128,7 +134,7 @@ class LlmProposer:
         try:
             reply = self._complete(request, sample)
             try:
-                return _Proposal(read_proposal(reply.text, task, self.name), request, reply.text)
+                return _Proposal(self._candidate(reply.text, task), request, reply.text)
             except EditError as error:
                 again = _answered(request, reply.text, Message(role="user", text=str(error)))
                 return self._read(task, again, sample)
@@ -146,7 +152,7 @@ class LlmProposer:
 
     def _read(self, task: Task, request: Request, sample: int) -> _Proposal:
         reply = self._complete(request, sample)
-        return _Proposal(read_proposal(reply.text, task, self.name), request, reply.text)
+        return _Proposal(self._candidate(reply.text, task), request, reply.text)
 
     @staticmethod
     def _novel(proposal: _Proposal, seen: set[str]) -> bool:

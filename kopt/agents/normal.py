@@ -11,7 +11,7 @@ import ast
 import builtins
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kopt.errors import UsageError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _WORDS = re.compile(r"[A-Za-z_]\w*|[^A-Za-z_]+")
 _MOST_BYTES = 1 << 20
+_CPP = ("c", "cc", "cpp", "cxx", "h", "hh", "hpp", "cu")
 _KEPT = 1024
 """Identities remembered: a strategy compares everything new with all its history."""
 
@@ -37,16 +38,22 @@ def identity(candidate: Candidate) -> str:
 def _identity(
     sources: tuple[tuple[str, str], ...], language: Language, entry: str, style: Style, flags: tuple[str, ...]
 ) -> str:
-    form = normal_cpp if language in (Language.CPP, Language.CUDA) else normal_python
     return digest_of(
         {
-            "sources": {path: form(text) for path, text in sources},
+            "sources": {path: _form(path, language)(text) for path, text in sources},
             "language": language,
             "entry": entry,
             "style": style,
             "flags": flags,
         }
     )
+
+
+def _form(path: str, language: Language) -> Callable[[str], str]:
+    if language is Language.CODE:
+        suffix = path.rpartition(".")[2]
+        return {"py": normal_python}.get(suffix, normal_cpp if suffix in _CPP else str)
+    return normal_cpp if language in (Language.CPP, Language.CUDA) else normal_python
 
 
 # Python

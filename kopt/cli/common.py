@@ -47,7 +47,10 @@ class PolicyKind(enum.StrEnum):
 
 
 ProblemArgument = Annotated[
-    str, typer.Argument(metavar="PROBLEM", help="A problem file, or the name of a shipped one.")
+    str,
+    typer.Argument(
+        metavar="PROBLEM", help="A problem file, a code problem's folder, or the name of a shipped one."
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

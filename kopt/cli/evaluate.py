@@ -22,14 +22,18 @@ from kopt.cli.common import (
 
 EXAMPLES = (
     "Exit status: 0 correct, 1 any other verdict, 2 unusable input.  "
-    "Example: kopt evaluate softmax my_softmax.cpp --set batch_size=16"
+    "Example: kopt evaluate softmax my_softmax.cpp --set batch_size=16.  Of code: kopt evaluate inversions faster.patch"
 )
 
 
 def evaluate(
     problem: ProblemArgument,
     candidate: Annotated[
-        str, typer.Argument(metavar="CANDIDATE", help="A .cpp, .cu or .py file, or a solution as .json.")
+        str,
+        typer.Argument(
+            metavar="CANDIDATE",
+            help="A .cpp, .cu or .py file, or a solution as .json; for code problems a patch or a folder.",
+        ),
     ],
     sets: SetOption = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
@@ -47,7 +51,10 @@ def evaluate(
     policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge one candidate: build it, verify it on hidden inputs, time it against eager and torch.compile."""
+    """Judge one candidate: build it, verify it on hidden inputs, time it against eager and torch.compile.
+
+    A change to a code problem is timed against the program as it was before.
+    """
     from kopt.rl.api import evaluate as run_evaluate
 
     options: dict[str, Any] = {

@@ -89,6 +89,7 @@ def optimize(
 ) -> None:
     """Search for a faster kernel, verify it and admit it to the library.
 
+    The winner on a code problem (a folder with kopt.toml) is written as a git patch.
     Every step is persisted; after Ctrl-C or kill -9, `kopt runs resume` continues.
     """
     from kopt.cli.progress import progress

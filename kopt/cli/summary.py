@@ -29,7 +29,7 @@ def show_result(out: Console, result: RunResult) -> None:
     if result.won and result.best is not None:
         _show_winner(out, result, result.best)
     else:
-        out.print(f"[bold yellow]no faster kernel[/]  {escape(result.reason)}", soft_wrap=True)
+        out.print(f"[bold yellow]{_nothing(result)}[/]  {escape(result.reason)}", soft_wrap=True)
         if result.best is not None:
             out.print(f"  the best correct candidate: {_gains(result.best)}", soft_wrap=True)
     for note in result.notes:
@@ -42,8 +42,14 @@ def show_result(out: Console, result: RunResult) -> None:
         f"`kopt runs show {result.run}` has every detail[/]",
         soft_wrap=True,
     )
+    if result.patch:
+        out.print(f"\n[bold]git apply {escape(str(result.patch))}[/]", soft_wrap=True)
     if result.kernel:
         out.print(f"\n[bold]from kopt.kernels import load\n{result.kernel} = load({result.kernel!r})[/]")
+
+
+def _nothing(result: RunResult) -> str:
+    return "nothing faster" if result.problem.format == "code" else "no faster kernel"
 
 
 def _show_winner(out: Console, result: RunResult, best: Evaluation) -> None:
@@ -81,8 +87,10 @@ def candidates_table(
     for stored in sorted(evaluations, key=lambda s: s.effort == "full"):
         latest[stored.candidate] = stored
     ranked = sorted(latest.values(), key=_rank)
+    code = any("before" in stored.evaluation.speedup for stored in ranked)
+    sides = ["before"] if code else ["eager", "compile"]
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for heading in ("#", "verdict", "over eager", "over torch.compile", "per call", "judged"):
+    for heading in ("#", "verdict", *(f"over {_side(side)}" for side in sides), "per call", "judged"):
         table.add_column(heading, no_wrap=True, justify="right" if heading in ("#", "per call") else "left")
     table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)  # it alone gives way
     for stored in ranked[:shown]:
@@ -94,8 +102,7 @@ def candidates_table(
         table.add_row(
             f"{'[bold green]*[/] ' if is_best else ''}{stored.number}",
             f"[{style}]{evaluation.verdict}[/]",
-            gain(evaluation.speedup.get("eager")),
-            gain(evaluation.speedup.get("compile")),
+            *(gain(evaluation.speedup.get(side)) for side in sides),
             duration(own) if own else "-",
             stored.effort,
             escape(shorten(what)),

@@ -4,6 +4,6 @@ The host side (:func:`load`, :func:`problem_of`, :func:`suite_problems`) execute
 other side, :mod:`kopt.problems.inside`, is imported by runners only.
 """
 
-from kopt.problems.loading import load, problem_of, suite_problems
+from kopt.problems.loading import load, problem_of, suite_code, suite_problems
 
-__all__ = ["load", "problem_of", "suite_problems"]
+__all__ = ["load", "problem_of", "suite_code", "suite_problems"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kopt.errors import ProblemError
+from kopt.problems.code import ENTRY, is_code, load_code
 from kopt.problems.declared import declaration_of
 from kopt.problems.overrides import apply_overrides, parse_value
 from kopt.words import Problem, TolerancePolicy
@@ -18,15 +19,19 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Problem:
-    """Read a problem in format (a) or (f).
+    """Read a problem in format (a), (f) or (g).
 
     Args:
-        path: a Python file.
+        path: a Python file, or the folder of a code problem.
         overrides: new values for module constants (or axes, in format (f)), as text or as values.
 
     Raises:
         ProblemError: one line naming file and line.
     """
+    if is_code(Path(path)):
+        if overrides:
+            raise ProblemError("is a code problem, which has no constants to replace", path=str(path))
+        return load_code(Path(path))
     return problem_of(_read(Path(path)), path, overrides)
 
 
@@ -63,6 +68,13 @@ def suite_problems() -> dict[str, Path]:
     """The shipped problems by short name (their file's stem)."""
     suite = Path(__file__).parent / "suite"
     return {path.stem: path for path in sorted(suite.glob("*/*.py")) if not path.stem.startswith("_")}
+
+
+@functools.cache
+def suite_code() -> dict[str, Path]:
+    """The shipped code problems by short name (their folder's)."""
+    suite = Path(__file__).parent / "suite"
+    return {path.parent.name: path.parent for path in sorted(suite.glob(f"code/*/{ENTRY}"))}
 
 
 def _read(path: Path) -> str:

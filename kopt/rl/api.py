@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kopt.errors import UsageError
 from kopt.rl.candidate_file import read_candidate
+from kopt.rl.code_candidate import read_change
+from kopt.rl.judges import open_judge
 from kopt.rl.problem_file import open_problem
 from kopt.rl.weakness import lint_report
 from kopt.settings import Settings
@@ -36,7 +39,8 @@ def evaluate(
 
     Args:
         problem: a problem, or the path or shipped short name of one.
-        candidate: a candidate, or the path of its file (see :mod:`kopt.rl.candidate_file`).
+        candidate: a candidate, or the path of its file (see :mod:`kopt.rl.candidate_file`); for a code problem a patch
+            or a folder (:mod:`kopt.rl.code_candidate`).
         overrides: module constants of the problem to replace, as source text.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
         sanitize: run C++ that is right under sanitizers as well.
@@ -50,13 +54,20 @@ def evaluate(
         SandboxUnavailable: nothing can be isolated on this machine.
     """
     settings = settings or process_settings()
+    if not isinstance(candidate, Candidate) and not Path(candidate).exists():
+        raise UsageError(f"{candidate}: no such file; give the path of a candidate")
+    problem = open_problem(problem, overrides, code=True)
     if not isinstance(candidate, Candidate):
-        candidate = read_candidate(candidate)
-    problem = open_problem(problem, overrides)
-    with Evaluator(
+        code = problem.format == "code"
+        candidate = read_change(problem, candidate) if code else read_candidate(candidate)
+    if problem.format == "code" and (sanitize or profile):
+        raise UsageError(f"{problem.name} is a code problem, which is neither sanitized nor profiled")
+    with open_judge(
         problem, sandbox=sandbox, settings=settings, observer=observer, expecting=candidate, policy=policy
-    ) as evaluator:
-        return evaluator.evaluate(candidate, sanitize=sanitize, explain=True, profile=profile)
+    ) as judge:
+        if isinstance(judge, Evaluator):
+            return judge.evaluate(candidate, sanitize=sanitize, explain=True, profile=profile)
+        return judge.evaluate(candidate)
 
 
 def profile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kopt.rl.ledger import Ledger
 from kopt.rl.team import Describe, Explaining, History, Pair
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
     from kopt.agents.context import Similar
     from kopt.rl.challenge import Challenger
+    from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
 
@@ -22,7 +23,7 @@ class Setting:
     """What a strategy is put to work with. ``run`` names what is looked up once; it is "" where there is no run."""
 
     problem: Problem
-    evaluator: Evaluator
+    evaluator: Evaluator | CodeEvaluator
     ledger: Ledger
     models: Sequence[ChatModel] = ()
     run: str = ""
@@ -35,13 +36,17 @@ def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explain
         setting: with ``review`` the next of its models reviews what one proposes; a single one reviews itself.
         options: :data:`kopt.rl.strategy_options.BRIEFING`, filled in.
     """
+    from kopt.agents.code import CodeProposer
     from kopt.agents.llm import LlmProposer
     from kopt.agents.planner import Planner
     from kopt.agents.reviewer import Reviewer
     from kopt.rl.evidence import Profiles
     from kopt.rl.retrieval import similar_kernels
 
-    evaluator, models = setting.evaluator, setting.models
+    models = setting.models
+    if setting.problem.format == "code":  # code has neither workloads nor the helpers of kernels
+        return [CodeProposer(model, setting.problem) for model in models], _describing(setting, ())
+    evaluator = cast("Evaluator", setting.evaluator)
     most = int(options["similar"])
     similar = similar_kernels(setting.problem, most, evaluator.settings, setting.run) if most else ()
 
@@ -61,14 +66,14 @@ def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explain
 
 def challenging(setting: Setting, options: Mapping[str, float]) -> Challenger | None:
     """The last of the models as an adversary of candidates, where it is asked for and the problem's inputs declare."""
-    if not options["adversary"] or setting.problem.format != "kopt":
-        return None
     from kopt.rl.challenge import Challenger
 
+    if not options["adversary"] or setting.problem.format != "kopt":
+        return None
+    evaluator = cast("Evaluator", setting.evaluator)
+
     describe = _describing(setting, ())
-    return Challenger(
-        setting.models[-1], setting.evaluator, setting.ledger, describe, int(options["adversary"])
-    )
+    return Challenger(setting.models[-1], evaluator, setting.ledger, describe, int(options["adversary"]))
 
 
 def _describing(setting: Setting, similar: tuple[Similar, ...]) -> Describe:

@@ -13,25 +13,28 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kopt.errors import UsageError
 from kopt.rl.admit import admit_winner, built_artifact, choose_name
+from kopt.rl.judges import open_judge
 from kopt.rl.ledger import DOLLARS, EVALUATIONS, SECONDS, TOKENS, Ledger
 from kopt.rl.loop import Loop, Observer
 from kopt.rl.models import Models
 from kopt.rl.problem_file import open_problem
 from kopt.rl.result import RunResult
-from kopt.rl.strategies import choose_strategy, make_strategy
+from kopt.rl.strategies import WITH_MODELS, choose_strategy, make_strategy
 from kopt.rl.strategy import Effort, is_win
 from kopt.rl.strategy_options import read_options
 from kopt.rl.weakness import refuse_weak
+from kopt.rl.winning_patch import save_patch
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.store import Lease, LeaseLost, RunStatus, Store
 from kopt.words import Candidate, Evaluation, Policy, Problem
 
 if TYPE_CHECKING:
+    from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
 DEFAULT_SECONDS = 120.0
@@ -64,7 +67,9 @@ def optimize(
     settings: Settings | None = None,
     observer: Observer | None = None,
 ) -> RunResult:
-    """Search for a faster kernel, verify it, and admit it to the library.
+    """Search for a faster kernel, verify it, and admit it to the library; of a code problem, for a faster program.
+
+    The winner of a code problem becomes a git patch.
 
     Args:
         problem: a problem, or the path or shipped short name of one.
@@ -96,8 +101,8 @@ def optimize(
     budget = _budget(budget_seconds, budget_evaluations, budget_dollars, budget_tokens)
     team = Models.open(models, settings, prices=prices, budget=budget)
     ledger = Ledger(budget)
-    problem = open_problem(problem, overrides)
-    kernel = choose_name(name, problem, settings.library)
+    problem = open_problem(problem, overrides, code=True)
+    kernel = _name(name, problem, chosen, tuned, settings)
     with Store(settings.database_url) as store:
         tell = _Relay(observer)
         with _open_evaluator(problem, sandbox, settings, tell, policy) as evaluator:
@@ -174,6 +179,21 @@ def resume(
             )
 
 
+def _name(
+    wanted: str | None, problem: Problem, strategy: str, options: Mapping[str, float], settings: Settings
+) -> str:
+    """The winner's name in the library; none for code problems, whose winners are patches."""
+    if problem.format != "code":
+        return choose_name(wanted, problem, settings.library)
+    if wanted:
+        raise UsageError(f"{problem.name} is a code problem, whose winner is a patch: leave --name out")
+    if strategy not in WITH_MODELS:
+        raise UsageError(f"{problem.name} is a code problem, which needs a model: add --model PROVIDER/NAME")
+    if any(options.get(helper) for helper in ("plan", "review", "adversary")):
+        raise UsageError(f"{problem.name} is a code problem: leave --plan, --review and --adversary out")
+    return ""
+
+
 def _budget(
     seconds: float | None, evaluations: int | None, dollars: float | None, tokens: int | None
 ) -> dict[str, float | None]:
@@ -220,11 +240,9 @@ class _Relay:
 @contextlib.contextmanager
 def _open_evaluator(
     problem: Problem, sandbox: str, settings: Settings, observer: Observer, policy: Policy | str
-) -> Iterator[Evaluator]:
-    from kopt.verifiers.evaluator import Evaluator
-
+) -> Iterator[Evaluator | CodeEvaluator]:
     observer("opening", {"problem": problem.name, "digest": problem.digest})
-    with Evaluator(
+    with open_judge(
         problem, sandbox=sandbox, settings=settings, observer=observer, policy=policy
     ) as evaluator:
         yield evaluator
@@ -237,7 +255,7 @@ class _Session:
     store: Store
     run: str
     problem: Problem
-    evaluator: Evaluator
+    evaluator: Evaluator | CodeEvaluator
     ledger: Ledger
     settings: Settings
     observe: _Relay
@@ -274,10 +292,10 @@ class _Session:
             self.observe.persist(self.store, lease)
             try:
                 ended = loop.run()
-                best, admitted = loop.best, None
+                best, admitted, patch = loop.best, None, None
                 won = best is not None and is_win(best)
                 if best is not None and won:
-                    admitted = self._admit(best, kernel)
+                    admitted, patch = self._keep(best, kernel)
             except KeyboardInterrupt:
                 best = loop.best
                 self.store.set_status(
@@ -295,7 +313,8 @@ class _Session:
                 self.store.set_status(lease, RunStatus.FAILED, reason=line, spent=self.ledger.spent)
                 raise
             remarks = (*notes, *self.models.remarks(), *(() if loop.made else policy.explain()))
-            reason = _summary(loop, ended, best, won, remarks)
+            kind = "program" if self.problem.format == "code" else "kernel"
+            reason = _summary(loop, ended, best, won, remarks, kind)
             self.store.set_status(
                 lease,
                 RunStatus.FINISHED,
@@ -317,39 +336,49 @@ class _Session:
             seconds=self.ledger.spent[SECONDS],
             spent=self.ledger.spent,
             evaluations=evaluations,
+            patch=patch,
         )
 
     def _judge(self, candidate: Candidate, effort: Effort, incumbent: Evaluation | None) -> Evaluation:
         from kopt.verifiers.sampling import Effort as JudgeEffort
 
         left = self.ledger.left(SECONDS)
+        options: dict[str, Any] = {} if self.problem.format == "code" else {"sanitize": effort == "full"}
         return self.evaluator.evaluate(
             candidate,
             effort=JudgeEffort(effort),
             incumbent=incumbent,
             deadline=None if math.isinf(left) else time.monotonic() + left,
-            sanitize=effort == "full",  # what may be admitted
+            **options,
         )
 
-    def _admit(self, best: Evaluation, kernel: str) -> str:
+    def _keep(self, best: Evaluation, kernel: str) -> tuple[str | None, Path | None]:
+        """Admit a kernel to the library, or write a code problem's patch."""
         candidate = self.store.candidate(self.run, best.candidate)
+        if self.problem.format == "code":
+            return None, save_patch(self.settings.patches, self.run, self.problem, candidate, best)
+        return self._admit(cast("Evaluator", self.evaluator), candidate, best, kernel), None
+
+    def _admit(self, evaluator: Evaluator, candidate: Candidate, best: Evaluation, kernel: str) -> str:
         entry = admit_winner(
             kernel,
             problem=self.problem,
             candidate=candidate,
             evaluation=best,
-            specs=self.evaluator.specs,
-            artifact=built_artifact(self.evaluator, candidate),
+            specs=evaluator.specs,
+            artifact=built_artifact(evaluator, candidate),
             library=self.settings.library,
             run=self.run,
         )
         return entry.name
 
 
-def _summary(loop: Loop, ended: str, best: Evaluation | None, won: bool, remarks: tuple[str, ...]) -> str:
+def _summary(
+    loop: Loop, ended: str, best: Evaluation | None, won: bool, remarks: tuple[str, ...], kind: str
+) -> str:
     """Why the run ended as it did, in one line."""
     if won:
-        return f"verified a faster kernel; {ended}"
+        return f"verified a faster {kind}; {ended}"
     if not loop.made:
         why = remarks[-1] if remarks else ended
         return f"nothing to try: {why}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kopt.store import StoredEvaluation
@@ -20,6 +21,7 @@ class RunResult:
             full effort; else None. ``won`` tells the two apart.
         won: whether ``best`` beats the better baseline with its whole interval.
         kernel: the winner's name in the library, or None.
+        patch: the winner of a code problem as a git patch, or None.
         reason: why the run ended as it did, in one line.
         notes: what the proposer left out and why, and what else a user should know.
         evaluated: how many candidates were evaluated, over all sessions of the run.
@@ -38,6 +40,7 @@ class RunResult:
     seconds: float
     spent: Mapping[str, float]
     evaluations: tuple[StoredEvaluation, ...]
+    patch: Path | None = None
 
     def document(self) -> Mapping[str, Any]:
         """The result as one JSON object."""
@@ -48,6 +51,7 @@ class RunResult:
             "won": self.won,
             "best": to_json(self.best) if self.best else None,
             "kernel": self.kernel,
+            "patch": str(self.patch) if self.patch else None,
             "reason": self.reason,
             "notes": list(self.notes),
             "evaluated": self.evaluated,

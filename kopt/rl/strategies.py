@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kopt.errors import UsageError
 from kopt.rl.asking import Asking
@@ -18,6 +18,7 @@ from kopt.words import Candidate, Evaluation, Problem, from_json
 
 if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
+    from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
 Options = Mapping[str, float]
@@ -56,12 +57,16 @@ class _Generator:
 
 
 def _offline(setting: Setting, _options: Options) -> Strategy:
+    problem = setting.problem
+    if problem.format == "code":
+        raise UsageError(f"{problem.name} is a code problem, which needs a model: add --model PROVIDER/NAME")
+
     def search(candidate: Candidate, evaluation: Evaluation) -> Search:
         from kopt.agents.tuner import Tuner
 
         return Tuner(candidate)
 
-    return Offline(_Generator(setting.problem, setting.evaluator), search, setting.ledger)
+    return Offline(_Generator(problem, cast("Evaluator", setting.evaluator)), search, setting.ledger)
 
 
 def _refine(setting: Setting, options: Options) -> Strategy:
@@ -122,7 +127,7 @@ def choose_strategy(name: str | None, models: Sequence[str]) -> str:
 def make_strategy(
     name: str,
     problem: Problem,
-    evaluator: Evaluator,
+    evaluator: Evaluator | CodeEvaluator,
     ledger: Ledger,
     models: Sequence[ChatModel] = (),
     options: Mapping[str, object] | None = None,

@@ -12,11 +12,16 @@ from kopt.words import Problem, to_json
 if TYPE_CHECKING:
     from kopt.rl.loop import Observer
     from kopt.store import Store
+    from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
 
-def lint_report(problem: Problem, evaluator: Evaluator, store: Store) -> Mapping[str, Any]:
+def lint_report(problem: Problem, evaluator: Evaluator | CodeEvaluator, store: Store) -> Mapping[str, Any]:
     """The problem's lint report as JSON, made once per problem and version of kopt."""
+    from kopt.verifiers.code import CodeEvaluator
+
+    if isinstance(evaluator, CodeEvaluator):
+        return {"mutants": [{"name": name, "passed": True} for name in evaluator.weaknesses()]}
     known = store.lint(problem.digest, kopt.__version__)
     if known is None:
         from kopt.verifiers.lint import lint
@@ -32,7 +37,12 @@ def passing(report: Mapping[str, Any]) -> list[str]:
 
 
 def refuse_weak(
-    problem: Problem, evaluator: Evaluator, store: Store, *, allow_weak: bool, observer: Observer
+    problem: Problem,
+    evaluator: Evaluator | CodeEvaluator,
+    store: Store,
+    *,
+    allow_weak: bool,
+    observer: Observer,
 ) -> tuple[str, ...]:
     """Let strong problems through.
 

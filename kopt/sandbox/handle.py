@@ -226,6 +226,44 @@ class RunnerHandle:
             raise raised(self.request("error", timeout=min(timeout, 10.0)).get("error"))
         return (end - begin) * 1e-9
 
+    def become(self, body: dict[str, Any], *, timeout: float, fds: Sequence[int]) -> tuple[float, int | None]:
+        """Have the runner replace itself by a program, and wait until that and all it has started are gone.
+
+        The runner is the first process of its namespace: the kernel ends what it leaves behind before it tells of its
+        end. Nothing the program says is heard. Returns the seconds from asking to the end, and the wait status.
+
+        Raises:
+            RunnerRaised: there is no such program.
+            RunnerTimedOut: it was still running; it has been killed.
+            ProtocolViolation: something that no honest runner sends came instead of the program.
+        """
+        data = json.dumps({"op": "become", "body": body}).encode()
+        nonce, begin = self._nonce(), time.monotonic()
+        deadline = begin + timeout
+        self._refuse_early_words()
+        try:
+            self._say(ASK.pack(REQUEST, len(data), nonce), (), deadline)
+            self._say(data, fds, deadline)
+            self._set_timeout(max(deadline - time.monotonic(), 1e-6))
+            first = self._link.recv(1)  # nothing: the program has no socket
+            if first:
+                echoed, status, length = ANSWER.unpack(first + self._exactly(ANSWER.size - 1, deadline))
+                if echoed != nonce or status != OK or not 0 < length <= MAX_REPLY:
+                    raise ProtocolViolation("become: the runner's answer has a false header")
+                raise raised(parse(self._exactly(length, deadline)).get("error"))
+        except (TimeoutError, BlockingIOError):
+            self.kill()
+            raise RunnerTimedOut("the program", timeout, tail=self.output_tail()) from None
+        except ProtocolViolation:
+            self.kill()
+            raise
+        except OSError:
+            pass
+        if not processes.wait_gone(self._pidfd, deadline - time.monotonic()):
+            self.kill()
+            raise RunnerTimedOut("the program", timeout, tail=self.output_tail())
+        return time.monotonic() - begin, self._ended()
+
     def freeze(self) -> None:
         """Stop every process of the runner; returns once all are seen stopped.
 

@@ -12,6 +12,7 @@ class Role(enum.StrEnum):
     REFERENCE = "reference"
     CANDIDATE = "candidate"
     BUILDER = "builder"
+    PROGRAM = "program"
 
 
 @dataclass(frozen=True, kw_only=True)

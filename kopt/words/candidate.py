@@ -11,12 +11,13 @@ from kopt.words.serial import digest_of
 
 
 class Language(enum.StrEnum):
-    """What a candidate is written in, which decides its toolchain."""
+    """What a candidate is written in, which decides its toolchain. ``code``: changed files of a code problem."""
 
     CPP = "cpp"
     CUDA = "cuda"
     TRITON = "triton"
     TORCH = "torch"
+    CODE = "code"
 
 
 class Style(enum.StrEnum):

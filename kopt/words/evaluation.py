@@ -30,6 +30,7 @@ class StageName(enum.StrEnum):
     STATIC = "static"
     BUILD = "build"
     POLICY = "policy"
+    TEST = "test"
     SMOKE = "smoke"
     VERIFY = "verify"
     MEASURE = "measure"

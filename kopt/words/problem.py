@@ -93,12 +93,13 @@ class TolerancePolicy:
 class Problem:
     """A problem as text: nothing of it has been executed.
 
-    ``format`` is ``model`` (Model / get_inputs / get_init_inputs) or ``kopt`` (reference + declarations).
+    ``format`` is ``model`` (Model / get_inputs / get_init_inputs), ``kopt`` (reference + declarations) or ``code``
+    (files to improve and a ``kopt.toml`` that says how they are judged).
     ``sources`` maps relative paths to text; ``entry`` is the file that defines the problem, after overrides.
     """
 
     name: str
-    format: Literal["model", "kopt"]
+    format: Literal["model", "kopt", "code"]
     sources: Mapping[str, str]
     entry: str
     path: str = ""

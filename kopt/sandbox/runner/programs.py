@@ -22,6 +22,10 @@ def make(role: str, config: Mapping[str, Any], scratch: str) -> Program:
         from .builder import BuilderProgram
 
         return BuilderProgram(scratch, config)
+    if role == "program":
+        from .command import CommandProgram
+
+        return CommandProgram(scratch)
     from .reference import ReferenceProgram
 
     return ReferenceProgram(scratch, config)
