@@ -94,7 +94,8 @@ class Challenger:
 
         evaluator, began = self._evaluator, time.monotonic()
         number = len(self._known)
-        workload = dataclasses.replace(evaluator.timed[0].workload, name=f"adversary {number}", held_out=True)
+        smallest = min(evaluator.timed, key=lambda bench: bench.slot_bytes)  # every candidate will pay for it
+        workload = dataclasses.replace(smallest.workload, name=f"adversary {number}", held_out=True)
         with self._ledger.reserve(**{DEVICE_SECONDS: math.inf}) as reservation:
             try:
                 bench = Workbench(
