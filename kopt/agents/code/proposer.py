@@ -33,7 +33,8 @@ class CodeProposer(LlmProposer):
         edits = parse_edits(reply)
         version = version_of(task, self._problem)
         after = apply_edits(version, edits, self._scope)
-        title = " ".join(reply.partition("<<<<<<<")[0].split())[:120]
+        said = reply.partition("<<<<<<<")[0].strip().splitlines()[:-1]  # the last line names the file
+        title = " ".join(" ".join(said).replace("```", "").split())[:120]
         return Candidate(
             sources={n: text for n, text in after.items() if self._problem.sources.get(n) != text} or after,
             language=Language.CODE,
