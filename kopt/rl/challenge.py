@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import secrets
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kopt.agents.chat.errors import SetupError
-from kopt.errors import KoptError, ProblemError
+from kopt.errors import KoptError
 from kopt.rl.ledger import DEVICE_SECONDS, Ledger
 from kopt.rl.team import Describe, Pair
 from kopt.words import Candidate
@@ -90,23 +89,13 @@ class Challenger:
         Raises:
             ProblemError: the reference does not hold there.
         """
-        from kopt.verifiers.workbench import Workbench
-
         evaluator, began = self._evaluator, time.monotonic()
         number = len(self._known)
         smallest = min(evaluator.timed, key=lambda bench: bench.slot_bytes)  # every candidate will pay for it
         workload = dataclasses.replace(smallest.workload, name=f"adversary {number}", held_out=True)
         with self._ledger.reserve(**{DEVICE_SECONDS: math.inf}) as reservation:
             try:
-                bench = Workbench(
-                    challenge.problem, evaluator.sandbox, workload, seed=secrets.randbits(31), brief=True
-                )
-                try:
-                    assert bench.cases
-                except ProblemError:
-                    bench.close()
-                    raise
-                evaluator.untimed.append(bench)  # its runner ends with the sandbox
+                evaluator.join(challenge.problem, workload)
             finally:
                 reservation.settle(**{DEVICE_SECONDS: round(time.monotonic() - began, 3)})
         self._remarks.append(f"candidates are verified on an adversary's inputs as well: {challenge.why}")

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from kopt.errors import KoptError
+from kopt.errors import KoptError, ProblemError
 from kopt.sandbox import IsolationReport, open_sandbox
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
@@ -164,6 +164,22 @@ class Evaluator:
             if first.state is not None and first.state[1].size <= _SMALL and first.slot_bytes <= _SMALL:
                 self._untimed.append(self._bench(first.workload, brief=True, seed=secrets.randbits(31)))
         return self._untimed
+
+    def join(self, problem: Problem, workload: Workload) -> None:
+        """Verify on a workload of another problem as well from now on: the same reference, other inputs.
+
+        Raises:
+            ProblemError: the reference does not hold there; nothing has changed.
+        """
+        bench = Workbench(problem, self.sandbox, workload, seed=secrets.randbits(31), brief=True)
+        try:
+            if not bench.cases.cases:
+                raise ProblemError("the reference holds on none of these inputs", path=problem.path)
+        except BaseException:
+            bench.close()
+            raise
+        self._benches.append(bench)
+        self.untimed.append(bench)
 
     @property
     def smoke(self) -> list[Workbench]:

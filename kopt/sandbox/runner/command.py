@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from .archives import unpack
 from .builder import write_all
 from .loop import BadRequest
 from .sources import write_sources
@@ -69,7 +70,7 @@ class CommandProgram:
 
         os.lseek(fd, 0, os.SEEK_SET)
         with open(fd, "rb", closefd=False) as file, tarfile.open(fileobj=file) as archive:
-            archive.extractall(self.directory, filter="tar")
+            unpack(archive, self.directory, links=True)
 
     def _build(self, command: str, seconds: float, fd: int) -> dict[str, Any]:
         import io

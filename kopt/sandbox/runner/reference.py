@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from . import breakdown, operators
+from .archives import unpack
 from .candidate import flatten
 from .loop import BadRequest
 from .ring import Ring
@@ -189,7 +190,7 @@ class ReferenceProgram:
         before = body.get("cache_bytes", 0)
         if fds and before:
             with tarfile.open(fileobj=io.BytesIO(os.pread(fds[0], before, 0))) as archive:
-                archive.extractall(cache, filter="data")
+                unpack(archive, cache)
         self.import_compiler({}, [])
         self.function = torch.compile(model)
         if self.calls:

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from .. import archives
 from ..loop import BadRequest, describe
 from ..sources import load_symbol
 from .common import Outcome, first_error
@@ -86,7 +87,7 @@ def unpack(artifact: bytes) -> None:
     root = os.environ["TORCH_EXTENSIONS_DIR"]
     os.makedirs(root, exist_ok=True)  # noqa: PTH103
     with tarfile.open(fileobj=io.BytesIO(artifact)) as archive:
-        archive.extractall(root, filter="data")
+        archives.unpack(archive, root)
     from torch.utils import cpp_extension
 
     build_library = cpp_extension._write_ninja_file_and_build_library
