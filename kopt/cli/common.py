@@ -119,8 +119,10 @@ def _fail(line: str, status: int, *, as_json: bool) -> None:
         raise
     if as_json:
         print_json({"error": line})
+    from kopt.cli.terminal import plain
+
     prefix = "" if status == INTERRUPTED else "kopt: "
-    print(prefix + line, file=sys.stderr, flush=True)  # noqa: T201
+    print(prefix + plain(line), file=sys.stderr, flush=True)  # noqa: T201
     raise typer.Exit(status) from None
 
 
@@ -168,10 +170,13 @@ def print_json(document: Any) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that neither highlights numbers nor breaks words where no terminal limits the width."""
+    """A console for plain text that neither highlights numbers nor breaks words where no terminal limits the width."""
     from rich.console import Console
 
+    from kopt.cli.terminal import PlainOnly
+
     made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    made.push_render_hook(PlainOnly())
     if not made.is_terminal:
         made.width = max(made.width, 140)
     return made

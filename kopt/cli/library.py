@@ -88,6 +88,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a kernel: its verified domain, evidence, and how to call it."""
+    from kopt.cli.terminal import echo
     from kopt.kernels.library import find
 
     entry = find(kernel)
@@ -95,7 +96,7 @@ def show(
     if source:
         for path in certificate["files"]:
             if path.startswith("candidate/"):
-                typer.echo(entry.read(path).decode())
+                echo(entry.read(path).decode())
         return
     if as_json:
         print_json({**certificate, "name": entry.name, "path": str(entry.path), "trouble": _trouble(entry)})

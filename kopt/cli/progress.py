@@ -30,9 +30,11 @@ def progress(console: Console) -> Iterator[Progress]:
         return
     from rich.live import Live
 
+    from kopt.cli.terminal import Plain
+
     with Live(
         console=console,
-        get_renderable=state.panel,
+        get_renderable=lambda: Plain(state.panel()),
         refresh_per_second=8,
         transient=True,
         redirect_stdout=False,
@@ -89,6 +91,16 @@ class Progress:
 
         if payload["error"]:
             self._say(f"  [yellow]{escape(payload['error'])}[/]")
+
+    def _on_vetoed(self, payload: Mapping[str, Any]) -> None:
+        from rich.markup import escape
+
+        self._say(f"  [yellow]held back[/]: {escape(shorten(payload['reason'], 100))}")
+
+    def _on_challenged(self, payload: Mapping[str, Any]) -> None:
+        from rich.markup import escape
+
+        self._say(f"  verified on other inputs from here on: {escape(shorten(payload['why'], 100))}")
 
     def _on_proposed(self, payload: Mapping[str, Any]) -> None:
         self._do(f"{payload['phase']}  #{payload['number']}  {payload['label']}")

@@ -135,6 +135,7 @@ def _event_line(payload: Any) -> str:
 
 
 def _print_source(store: Store, record: RunRecord, number: int) -> None:
+    from kopt.cli.terminal import echo
     from kopt.errors import UsageError
 
     digest = store.numbered(record.id, number)
@@ -143,7 +144,7 @@ def _print_source(store: Store, record: RunRecord, number: int) -> None:
             f"run {record.id} has no candidate {number}; `kopt runs show {record.id}` lists them"
         )
     for path, text in store.candidate(record.id, digest).sources.items():
-        typer.echo(f"// {path}\n{text}" if path.endswith((".cpp", ".cu")) else f"# {path}\n{text}")
+        echo(f"// {path}\n{text}" if path.endswith((".cpp", ".cu")) else f"# {path}\n{text}")
 
 
 @app.command("resume")
