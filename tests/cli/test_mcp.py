@@ -124,6 +124,19 @@ def test_speed_and_comparison(server: Session):
     assert found["certain"] == "faster" and found["low"] > 2 and secret(answer) == []
 
 
+def test_a_profile_names_one_bottleneck_and_what_to_do(server: Session):
+    serial = cpp("double s = 0; for (int64_t i = 0; i < n; ++i) { s += in[i]; out[i] = s; }")
+    answer = server.call("profile", problem=PROBLEM, candidate=serial, wait_seconds=120)
+    assert answer["result"]["evaluation"]["verdict"] == "correct", answer
+    found = answer["result"]["profile"]
+    assert found["bottleneck"] and found["evidence"] and found["method"] and found["seconds_per_call"] > 0
+    assert any(loop["assembly"] for loop in found["loops"]) and secret(answer) == []
+    wrong = server.call("profile", problem=PROBLEM, candidate=cpp(value="2.0f"), wait_seconds=120)["result"]
+    assert wrong["profile"] is None and wrong["evaluation"]["verdict"] == "wrong"
+    reference = server.call("profile", problem=PROBLEM, wait_seconds=120)["result"]
+    assert reference["profile"]["reference_operators"] and "evaluation" not in reference
+
+
 def test_long_work_gives_handles_and_can_be_given_up(server: Session):
     first = server.call("describe_problem", problem=SLOW, wait_seconds=0)
     second = server.call("evaluate", problem=PROBLEM, candidate=cpp(), effort="verify", wait_seconds=0)

@@ -18,6 +18,7 @@ from mcp_harness import Session, cpp, over_http, serve_http, stdio  # noqa: E402
 TOOLS = {
     "describe_problem",
     "evaluate",
+    "profile",
     "compare",
     "submit",
     "job_status",

@@ -67,6 +67,15 @@ class Evaluate(About):
     wait_seconds: Wait = 45
 
 
+class Profile(About):
+    """Arguments of ``profile``."""
+
+    candidate: Candidate | None = Field(
+        default=None, description="What to profile; without it the reference."
+    )
+    wait_seconds: Wait = 45
+
+
 class Compare(About):
     """Arguments of ``compare``."""
 

@@ -92,6 +92,17 @@ class Toolbox:
         )
         return await self._work(request, evaluations=1, wait=asked.wait_seconds, candidate=name)
 
+    async def profile(self, asked: given.Profile) -> Answer:
+        """Where the time of a candidate, or of the reference, goes."""
+        names: dict[str, str] = {}
+        candidates: tuple[CandidateText, ...] = ()
+        if asked.candidate is not None:
+            candidate, names["candidate"] = self._candidate(asked.candidate)
+            candidates = (candidate,)
+        request = Request(kind="profile", candidates=candidates, **self._about(asked))
+        wait, evaluations = asked.wait_seconds, len(candidates)
+        return await self._work(request, evaluations=evaluations, wait=wait, background=False, **names)
+
     async def compare(self, asked: given.Compare) -> Answer:
         """Two candidates, timed against each other."""
         (first, name), (second, other) = self._candidate(asked.candidate), self._candidate(asked.against)
@@ -197,6 +208,14 @@ TOOLS: dict[str, Tool] = {
             f"speed-ups with 95 % intervals, roofline. Costs one evaluation. {_JOB}",
             arguments=given.Evaluate,
             run=Toolbox.evaluate,
+        ),
+        Tool(
+            name="profile",
+            description="Where does the time go? One named bottleneck with evidence and the method against it, the "
+            "hottest loop's instructions, the reference's operators. A candidate is verified first and costs one "
+            f"evaluation; the reference costs none. {_JOB}",
+            arguments=given.Profile,
+            run=Toolbox.profile,
         ),
         Tool(
             name="compare",

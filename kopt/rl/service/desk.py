@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kopt.errors import UsageError
-from kopt.rl.service import answers
+from kopt.rl.service import answers, profiles
 from kopt.rl.service.requests import Request, candidate_from, problem_from
 from kopt.rl.strategy import is_win
 from kopt.settings import Settings
@@ -35,6 +35,7 @@ class Desk:
 
         * ``describe``: none.
         * ``evaluate``: ``effort``, one of verify, quick and full.
+        * ``profile``: none; of a candidate, which is verified first, or of the reference where none is given.
         * ``compare``: ``effort``, quick or full; of two candidates the first against the second.
         * ``submit``: ``name`` of the kernel or None. With a candidate, it is judged as for admission and admitted
           if it wins; without, kopt searches, within ``seconds`` and ``evaluations`` (None is no limit).
@@ -49,6 +50,8 @@ class Desk:
                 return answers.description(problem, self._open(problem))
             if request.kind == "evaluate":
                 return self._evaluate(problem, candidates[0], request.options)
+            if request.kind == "profile":
+                return self._profile(problem, candidates, request.options)
             if request.kind == "compare":
                 return self._compare(problem, candidates, request.options)
             if candidates:
@@ -93,6 +96,7 @@ class Desk:
         effort: str,
         *,
         sanitize: bool = False,
+        profile: bool = False,
     ) -> tuple[Evaluator, Evaluation]:
         from kopt.verifiers.sampling import Effort
 
@@ -100,13 +104,27 @@ class Desk:
         evaluator = self._open(problem, candidate if chosen is Effort.FULL else None)
         deadline = time.monotonic() + seconds if seconds is not None else None
         made = evaluator.evaluate(
-            candidate, effort=chosen, deadline=deadline, sanitize=sanitize, explain=True
+            candidate, effort=chosen, deadline=deadline, sanitize=sanitize, explain=True, profile=profile
         )
         return evaluator, made
 
     def _evaluate(self, problem: Problem, candidate: Candidate, options: Mapping[str, Any]) -> dict[str, Any]:
         evaluator, made = self._judged(problem, candidate, options, options["effort"])
         return answers.evaluation(made, [spec.workload.name for spec in evaluator.specs])
+
+    def _profile(
+        self, problem: Problem, candidates: list[Candidate], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        from kopt.verifiers import profile as stage
+
+        if not candidates:
+            evaluator = self._open(problem)
+            self._tell({"stage": "profile"})
+            return {"profile": profiles.profile(stage.of_reference(evaluator))}
+        evaluator, made = self._judged(problem, candidates[0], options, "verify", profile=True)
+        known = [spec.workload.name for spec in evaluator.specs]
+        found = None if made.profile is None else profiles.profile(made.profile)
+        return {"profile": found, "evaluation": answers.evaluation(made, known)}
 
     def _compare(
         self, problem: Problem, candidates: list[Candidate], options: Mapping[str, Any]

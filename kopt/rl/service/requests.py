@@ -23,7 +23,7 @@ PROPOSER = "client"
 _NAME = re.compile(r"(?!.{101})\w[\w.+-]*(?:/\w[\w.+-]*)*", re.ASCII)
 _SHIPPED = re.compile(r"\w{1,64}", re.ASCII)
 
-Kind = Literal["describe", "evaluate", "compare", "submit"]
+Kind = Literal["describe", "evaluate", "profile", "compare", "submit"]
 Value = str | int | float | bool
 
 
