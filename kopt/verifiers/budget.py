@@ -14,8 +14,9 @@ of a case is zero, normalised rows of equal values for instance, the rms of the 
 An element's own :math:`e` may be zero by luck, so errors are pooled with those of truths of like magnitude:
 :math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements whose truth
 lies within a factor two of :math:`t` (the window widens until it holds 256 elements). With unit roundoff
-:math:`u` of the output's type, :math:`\tau` its smallest normal number, :math:`n` the terms of a sum and the multiple
-:math:`M`, a candidate's output :math:`c` passes when
+:math:`u` of the output's type, :math:`\tau` what may be lost at the low end of its range
+(:data:`kopt.verifiers.dtypes.KINDS`), :math:`n` the terms of a sum and the multiple :math:`M`, a candidate's output
+:math:`c` passes when
 
 .. math::
     f(t) &= u\,|t|\,g, \qquad g = \max(1 + \tfrac14\log_2 n, h), \qquad h = \max(1, \tfrac17\sqrt{n}) \\
@@ -197,11 +198,11 @@ class ErrorModel:
         """``b(t)`` for finite truths, in float64."""
         policy = self.policy
         if policy.rtol is not None or policy.atol is not None:
-            return (policy.atol or 0.0) + (policy.rtol or 0.0) * np.abs(truth) + self.kind.tiny
+            return (policy.atol or 0.0) + (policy.rtol or 0.0) * np.abs(truth) + self.kind.lost
         scale = self.scales[0][exponents(truth)]
         times = policy.multiple if multiple is None else multiple
         bound = times * np.maximum(scale, self.floor(truth)) + 2 * self.kind.roundoff * np.abs(truth)
-        return np.minimum(bound + self.kind.tiny, _LARGEST)
+        return np.minimum(bound + self.kind.lost, _LARGEST)
 
     def typical(self, truth: Floats, error: Floats) -> Floats:
         """``M max(e', f)`` of one block: what the second criterion compares with."""
