@@ -5,8 +5,9 @@ limit is counted all the same. Wall time runs by itself; everything else is rese
 after it, so that calls in flight can never overspend together:
 
 * a call that knows an upper bound promises that; as long as bounds hold nothing is ever exceeded;
-* a call that knows none promises ``math.inf``: it gets all that is left, and has it alone. So a budget is exceeded
-  by no more than what the one call that was running took beyond it.
+* a call that knows none promises ``math.inf``: it gets all that is left. One such call flies at a time: what others
+  give back meanwhile goes to calls that know a bound. So a budget is exceeded by no more than what the one call that
+  was running took beyond it.
 
 What was used is counted whole, whatever was promised. Every settlement is handed to ``keep`` before the next one is,
 so that what is in the store never goes back.
@@ -36,8 +37,12 @@ class BudgetExhausted(KoptError):
 class Reservation:
     """An amount promised to one call. Settle it with what was used; leaving the block else gives it back."""
 
-    def __init__(self, ledger: Ledger, amounts: Mapping[str, float]) -> None:
+    def __init__(
+        self, ledger: Ledger, amounts: Mapping[str, float], unbounded: frozenset[str] = frozenset()
+    ) -> None:
         self._ledger = ledger
+        self.unbounded = unbounded
+        """Limited resources of which no bound is known."""
         self.amounts = dict(amounts)
         """What was promised; for ``math.inf`` all that was left, infinite where there is no limit."""
 
@@ -156,13 +161,18 @@ class Ledger:
                     raise BudgetExhausted(f"the budget of {self.limits[short]:g} {short} is spent")
                 self._changed.wait(max(0.0, until - time.monotonic()))
             granted = {n: self._left(n) if math.isinf(a) else a for n, a in amounts.items() if n != SECONDS}
-            reservation = Reservation(self, granted)
+            unbounded = frozenset(n for n, a in amounts.items() if math.isinf(a) and n in self.limits)
+            reservation = Reservation(self, granted, unbounded)
             self._open.add(reservation)
         return reservation
 
     def _short(self, wanted: Mapping[str, float]) -> str | None:
-        """The first resource that has too little left."""
-        return next((n for n, a in wanted.items() if n in self.limits and not _fits(a, self._left(n))), None)
+        """The first resource that has too little left, or is open to a call without a bound already."""
+        for name, amount in wanted.items():
+            taken = math.isinf(amount) and any(name in promise.unbounded for promise in self._open)
+            if name in self.limits and (taken or not _fits(amount, self._left(name))):
+                return name
+        return None
 
     def _may_fit(self, wanted: Mapping[str, float]) -> bool:
         """Whether it would fit if the calls in flight turned out to cost nothing."""
