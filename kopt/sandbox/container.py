@@ -313,7 +313,10 @@ def _accept(listener: socket.socket, stream: Any, pid: int, timeout: float = 60.
     Raises:
         SandboxUnavailable: the container ended, took too long, or somebody else connected.
     """
-    pidfd = os.pidfd_open(pid) if pid else -1
+    pidfd = -1
+    if pid:
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile; why is in the stream
+            pidfd = os.pidfd_open(pid)
     try:
         poll = select.poll()
         poll.register(listener, select.POLLIN)
