@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
+import subprocess
+import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kopt.sandbox.remains import processes_left
 
 
-def children() -> set[int]:
-    return set(map(int, Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()))
+@contextmanager
+def parent(child: str, then: str) -> Iterator[tuple[int, int]]:
+    """A process with one child, and both their ids."""
+    text = f"import os, time\npid = os.posix_spawn({child.split()[0]!r}, {child.split()!r}, {{}})\n"
+    text += f"print(pid, flush=True)\n{then}\n"
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.pid, int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 def test_a_runner_that_waits_to_be_reaped_is_not_left() -> None:
-    others = children()
-    ended = os.posix_spawn("/bin/true", ["true"], {})
-    reaper = threading.Timer(0.3, os.waitpid, (ended, 0))
-    reaper.start()
-    begun = time.monotonic()
-    assert processes_left(os.getpid(), others) == []
-    assert time.monotonic() - begun < 4
-    reaper.join()
+    with parent("/bin/true", "time.sleep(0.5)\nos.waitpid(pid, 0)\ntime.sleep(60)") as (zygote, _):
+        begun = time.monotonic()
+        assert processes_left(zygote, ()) == []
+        assert time.monotonic() - begun < 4
 
 
 def test_a_process_that_lives_is_left() -> None:
-    others = children()
-    stray = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
-    try:
-        assert processes_left(os.getpid(), others) == [f"process {stray}"]
-    finally:
-        os.kill(stray, signal.SIGKILL)
-        os.waitpid(stray, 0)
+    with parent("/bin/sleep 20", "time.sleep(60)") as (zygote, stray):
+        assert processes_left(zygote, ()) == [f"process {stray}"]
+        assert processes_left(zygote, {stray}) == []
