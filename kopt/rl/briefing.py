@@ -66,12 +66,11 @@ def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explain
 
 def challenging(setting: Setting, options: Mapping[str, float]) -> Challenger | None:
     """The last of the models as an adversary of candidates, where it is asked for and the problem's inputs declare."""
-    from kopt.rl.challenge import Challenger
-
     if not options["adversary"] or setting.problem.format != "kopt":
         return None
-    evaluator = cast("Evaluator", setting.evaluator)
+    from kopt.rl.challenge import Challenger
 
+    evaluator = cast("Evaluator", setting.evaluator)
     describe = _describing(setting, ())
     return Challenger(setting.models[-1], evaluator, setting.ledger, describe, int(options["adversary"]))
 

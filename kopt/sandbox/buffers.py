@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 _F_ADD_SEALS = 1033
+_PIECE = 1 << 26  # bytes read at once
 _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW, _SEAL_FUTURE_WRITE = 1, 2, 4, 16
 
 
@@ -25,6 +26,18 @@ def memory_file(data: bytes, name: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def first_bytes(fd: int, size: int) -> bytes:
+    """The first ``size`` bytes of a file, wherever its offset stands; fewer where it has no more."""
+    parts, offset = [], 0
+    while offset < size:
+        part = os.pread(fd, min(size - offset, _PIECE), offset)
+        if not part:
+            break
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts)
 
 
 class SharedBuffer:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import places
+from kopt.sandbox.buffers import first_bytes
 from kopt.sandbox.cache import BuildCache
 from kopt.sandbox.compilers import sanitizer_runtime, tool_version
 from kopt.sandbox.errors import RunnerError, RunnerRaised, RunnerTimedOut
@@ -208,14 +209,7 @@ class Builder:
                     type="",
                     message=f"the built file has {size} bytes: at most {_ARTIFACT} are taken",
                 )
-            parts, offset = [], 0
-            while offset < size:
-                part = os.pread(output, min(size - offset, 1 << 26), offset)
-                if not part:
-                    break
-                parts.append(part)
-                offset += len(part)
-            return reply, b"".join(parts)
+            return reply, first_bytes(output, size)
         finally:
             os.close(output)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from kopt.sandbox.buffers import memory_file
+from kopt.sandbox.buffers import first_bytes, memory_file
 from kopt.sandbox.errors import RunnerCrashed, RunnerError, RunnerTimedOut
 from kopt.sandbox.handle import RunnerHandle
 from kopt.sandbox.limits import Limits, Role
@@ -107,12 +107,4 @@ def _limits(sandbox: Sandbox) -> Limits:
 
 def _read(fd: int) -> bytes:
     """What lies in a file in memory; of more than is allowed, the beginning: it equals nothing that is expected."""
-    size = min(os.fstat(fd).st_size, MOST_OUTPUT)
-    data, parts = 0, []
-    while data < size:
-        part = os.pread(fd, min(size - data, 1 << 26), data)
-        if not part:
-            break
-        parts.append(part)
-        data += len(part)
-    return b"".join(parts)
+    return first_bytes(fd, min(os.fstat(fd).st_size, MOST_OUTPUT))
