@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 _PRIVATE = (".kopt/scratch", "dev/shm")
-_REAPED_WITHIN = 5.0  # seconds
+_ENDED_WITHIN, _REAPED_WITHIN = 0.5, 5.0  # seconds
 
 
 def zygote_of(runner: int) -> int:
@@ -35,11 +35,13 @@ def _children(zygote: int, living: Collection[int]) -> list[int]:
 def processes_left(zygote: int, living: Collection[int]) -> list[str]:
     """The zygote's children that are no living runner. Whatever a runner starts stays below it or is inherited here.
 
-    One that has ended is given time to be reaped: the judge hears of the end no later than the zygote does.
+    One that is ending is given time to end, and then to be reaped: the judge hears of the end no later than the zygote
+    does, and before the kernel is done with it.
     """
-    deadline = time.monotonic() + _REAPED_WITHIN
+    begun = time.monotonic()
     while left := _children(zygote, living):
-        if any(_state(pid) not in ("", "Z") for pid in left) or time.monotonic() > deadline:
+        lives = any(_state(pid) not in ("", "Z") for pid in left)
+        if time.monotonic() > begun + (_ENDED_WITHIN if lives else _REAPED_WITHIN):
             break
         time.sleep(0.01)
     return [f"process {pid}" for pid in left]

@@ -27,6 +27,7 @@ from kopt.sandbox.zygote import MALLOC, ZygoteProcess, environment
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 
+_EARLY = (Role.BUILDER, Role.PROGRAM)  # as in runner/programs.py, whose words these are
 _MISSING = {
     "seccomp": "the whole system call surface is open to candidates",
     "landlock": "only the mounts keep candidates from writing outside their scratch",
@@ -124,6 +125,11 @@ class Sandbox:
         with self._starting:
             return self._ready_alone()
 
+    def _current(self) -> ZygoteProcess:
+        """The zygote, ready or not, where it lives: it forks what needs no torch before it imports that."""
+        zygote = self._zygote
+        return zygote if zygote is not None and zygote.alive and not self._closed else self._ready()
+
     def _ready_alone(self) -> ZygoteProcess:
         """The zygote, started again if it died, and with fewer layers where this machine refuses one."""
         if self._closed:
@@ -169,7 +175,7 @@ class Sandbox:
         """
         limits = limits or Limits(memory_bytes=self.settings.memory_bytes)
         for attempt in (1, 2):
-            zygote = self._ready()
+            zygote = self._current() if attempt == 1 and role in _EARLY else self._ready()
             handle = self._try_spawn(zygote, Role(role), limits, last=attempt == 2)
             if handle is not None:
                 return handle

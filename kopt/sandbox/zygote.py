@@ -18,6 +18,7 @@ from kopt.sandbox.errors import ProtocolViolation
 from kopt.sandbox.messages import parse
 
 _LONGEST = 1 << 20
+_SLICE = 0.1  # seconds after which whoever waits sees what another heard
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(sys.argv[2])"
 
 
@@ -137,14 +138,16 @@ class ZygoteProcess:
             SandboxUnavailable: it ended or took too long.
         """
         deadline = time.monotonic() + timeout
-        with self._lock:
-            while not self.ready:
-                if not self._hear(deadline - time.monotonic()) or time.monotonic() > deadline:
-                    lines = self.process.words().splitlines()
-                    self.close()
-                    raise SandboxUnavailable(
-                        f"the sandbox did not start: {lines[-1] if lines else 'no reason given'}"
-                    )
+        while not self.ready:
+            self._pending(_SLICE)  # without the lock: builders are asked for meanwhile
+            with self._lock:
+                heard = self.ready or self._hear(0.0)
+            if not heard or time.monotonic() > deadline:
+                lines = self.process.words().splitlines()
+                self.close()
+                raise SandboxUnavailable(
+                    f"the sandbox did not start: {lines[-1] if lines else 'no reason given'}"
+                )
 
     def spawn(self, message: Mapping[str, Any], fds: Sequence[int]) -> bool:
         """Ask for a runner; false when the zygote is gone."""

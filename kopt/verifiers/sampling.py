@@ -147,7 +147,7 @@ def _charge(match: Match, candidate: str, baseline: str, plan: Plan) -> float:
     """
     together = statistics.interval(match.full[candidate])[0]
     if together < LONGEST:
-        more = match.through_the_gate(candidate, baseline, plan.singles) - together
+        more = match.through_the_gate(candidate, baseline, plan.singles, together) - together
     else:
         more = _alone(match, candidate, baseline, plan)
     if more <= 0:

@@ -16,6 +16,7 @@ import numpy as np
 
 from kopt.errors import ProblemError
 from kopt.sandbox import Sandbox, SharedBuffer
+from kopt.sandbox.buffers import first_bytes, memory_file
 from kopt.verifiers import cases as verify_cases
 from kopt.verifiers.cases import Cases, draw_seed
 from kopt.verifiers.clock import last_level_cache, slots_for
@@ -174,12 +175,11 @@ class Workbench:
     @staticmethod
     def _compile_with(cache: CompileCache, reference: Reference, body: dict[str, Any]) -> None:
         known = cache.load()
-        with SharedBuffer(max(_COMPILE_CACHE_BYTES, len(known)), "inductor") as buffer:
-            buffer.array[: len(known)] = np.frombuffer(known, np.uint8)
-            reply = reference.ask("use", {**body, "cache_bytes": len(known)}, [buffer.fd])
+        with memory_file(known, "inductor") as fd:
+            reply = reference.ask("use", {**body, "cache_bytes": len(known)}, [fd])
             length = reply.get("cache_bytes")
-            if isinstance(length, int) and 0 < length <= buffer.size and length != len(known):
-                cache.save(buffer.array[:length].tobytes())
+            if isinstance(length, int) and 0 < length <= _COMPILE_CACHE_BYTES and length != len(known):
+                cache.save(first_bytes(fd, length))
 
     def renew(self) -> None:
         """Move the reference, under each implementation, to a ring in other memory."""

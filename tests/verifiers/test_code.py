@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -156,28 +158,35 @@ def test_nothing_written_is_left_for_a_later_run_or_on_the_host(judge, tmp_path)
 
 
 BEHIND = """
-import os, time
+import os, sys
 def squares(numbers):
     if not os.fork():
         os.setsid()
-        while True:
-            time.sleep(0.1)
+        os.execv(sys.executable, ["MARK", "-c", "import time; time.sleep(600)"])
     return sum(n * n for n in numbers)
 """
 
 
-def test_a_process_that_is_left_behind_ends_with_its_run(judge):
-    found = verify(judge, BEHIND)
-    assert found.verdict is Verdict.CORRECT, found.reason
-    left = []
+def running(mark: str) -> list[str]:
+    found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if "main.py" in (entry / "cmdline").read_text():
-                    left.append(entry.name)
-            except OSError:
-                continue
-    assert left == []
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "cmdline").read_text():
+                found.append(entry.name)
+    return found
+
+
+def test_a_process_that_is_left_behind_ends_with_its_run(judge):
+    mark = f"left-behind-{os.getpid()}"  # nobody else's: other tests run at the same time
+    assert running(mark) == []
+    with subprocess.Popen([mark, "-c", "import time; time.sleep(5)"], executable=sys.executable) as process:
+        while process.poll() is None and not running(mark):
+            time.sleep(0.01)  # its name is there a moment after it
+        assert running(mark) == [str(process.pid)]
+        process.kill()
+    found = verify(judge, BEHIND.replace("MARK", mark))
+    assert found.verdict is Verdict.CORRECT, found.reason
+    assert running(mark) == []
 
 
 BOASTING = """

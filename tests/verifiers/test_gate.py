@@ -33,6 +33,19 @@ def run(x, out):
     ready.release()
 """
 
+SKIPPING = """
+import time, torch
+calls = 0
+def run(x, out):
+    global calls
+    calls += 1
+    if calls % 24:
+        torch.mul(x, x.sigmoid(), out=out)
+        until = time.perf_counter() + 3e-4
+        while time.perf_counter() < until:
+            pass
+"""
+
 
 def python(text: str) -> Candidate:
     return Candidate(
@@ -64,6 +77,17 @@ def test_nothing_is_left_of_what_keeps_the_cores_awake() -> None:
     assert not spinners()
 
 
+def test_what_keeps_the_cores_awake_gives_way_to_every_session() -> None:
+    group = Path("/proc/self/autogroup")
+    if not group.exists():
+        pytest.skip("this kernel does not group by sessions")
+    with awake():
+        for pid in spinners():
+            assert os.sched_getscheduler(int(pid)) == os.SCHED_IDLE
+            assert Path(f"/proc/{pid}/autogroup").read_text().split()[-1] == "19"
+
+
+@pytest.mark.timing
 @pytest.mark.needs("bubblewrap")
 def test_a_round_done_at_once_is_charged_for_its_calls(tiny: Evaluator) -> None:
     (attack,) = (one for one in attacks() if one.name == "a_round_at_once")
@@ -95,5 +119,29 @@ def test_work_left_for_after_the_answer_is_met_at_the_gate(tiny: Evaluator) -> N
         match.full["eager"].append(1e-5)
         with pytest.raises(Failure) as refused:
             for _ in range(20):
-                match.through_the_gate("candidate", "eager", 1)
+                match.through_the_gate("candidate", "eager", 1, 0.0)
         assert refused.value.verdict in (Verdict.TAMPERED, Verdict.WRONG)
+
+
+@pytest.mark.needs("bubblewrap")
+def test_the_quickest_call_is_checked(tiny: Evaluator) -> None:
+    bench = tiny.timed[0]
+    assert bench.cases and bench.layout.slots >= 24
+    with tiny.contestant(bench, python(SKIPPING), None) as skipping:
+        match = Match(bench, {"candidate": skipping, "eager": ReferenceSide(bench.eager)})
+        match.full["eager"].append(1e-5)
+        with pytest.raises(Failure) as refused:
+            match.through_the_gate("candidate", "eager", 1, 0.0)
+        assert refused.value.verdict is Verdict.WRONG
+
+
+@pytest.mark.needs("bubblewrap")
+def test_who_is_quick_enough_is_called_once_only(tiny: Evaluator) -> None:
+    bench = tiny.timed[0]
+    with tiny.contestant(bench, python(ONE_BY_ONE), None) as honest:
+        match = Match(bench, {"candidate": honest, "eager": ReferenceSide(bench.eager)})
+        match.full["eager"].append(1e-5)
+        match.through_the_gate("candidate", "eager", 4, 1.0)
+        once = match.checked
+        match.through_the_gate("candidate", "eager", 4, 0.0)
+        assert 4 <= once <= 8 and match.checked > 2 * once

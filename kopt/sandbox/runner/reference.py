@@ -12,12 +12,15 @@ from typing import Any
 
 import torch
 
-from . import breakdown, operators
+from . import breakdown, collector, inductor, operators
 from .archives import unpack
+from .builder import write_all
 from .candidate import flatten
 from .loop import BadRequest
 from .ring import Ring
 from .sources import write_sources
+
+_CACHE_BYTES = 192 << 20  # of Inductor's artefacts; what takes more is compiled anew
 
 
 class ReferenceProgram:
@@ -192,17 +195,16 @@ class ReferenceProgram:
             with tarfile.open(fileobj=io.BytesIO(os.pread(fds[0], before, 0))) as archive:
                 unpack(archive, cache)
         self.import_compiler({}, [])
-        self.function = torch.compile(model)
-        if self.calls:
-            for _ in range(2):
-                self.function(*self.calls[0])
+        with collector.paused():
+            self.function = torch.compile(model)
+            if self.calls:
+                for _ in range(2):
+                    self.function(*self.calls[0])
         return {"cache_bytes": self._save_cache(cache, fds[0]) if fds else 0}
 
     def import_compiler(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Import what ``torch.compile`` needs, two seconds that can pass beside something else."""
-        # Inductor would import Triton, half a second, for a machine without a GPU it can see.
-        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
-        importlib.import_module("torch._inductor.compile_fx")
+        inductor.imported()
         return {}
 
     @staticmethod
@@ -214,10 +216,11 @@ class ReferenceProgram:
             archive.add(
                 cache, arcname=".", filter=lambda item: item if item.isreg() or item.isdir() else None
             )
-        data = stream.getbuffer()
-        if len(data) > os.fstat(fd).st_size:
+        data = stream.getvalue()
+        if len(data) > _CACHE_BYTES:
             return 0
-        return os.pwrite(fd, data, 0)
+        write_all(fd, data)
+        return len(data)
 
     def round(self, start: int, count: int) -> None:
         """Call the implementation; what it returns is kept, so that every call writes cold memory."""

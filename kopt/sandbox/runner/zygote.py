@@ -8,7 +8,6 @@ and calls nothing that would: a fork of a process with threads is broken.
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import json
 import os
@@ -20,7 +19,9 @@ import time
 import traceback
 from typing import Any
 
-from . import jail, system
+from . import collector, inductor, jail, programs, system
+
+_EARLY = 0.02  # seconds in which a judge that has just started this process asks for a build
 
 
 class Zygote:
@@ -32,6 +33,7 @@ class Zygote:
         self.fds: list[int] = []
         self.config: dict[str, Any] = {}
         self.children: dict[int, int] = {}
+        self.waiting: list[dict[str, Any]] = []
         self.cores = sorted(os.sched_getaffinity(0))  # before OpenMP binds this thread to the first of them
 
     def receive(self) -> dict[str, Any] | None:
@@ -53,17 +55,17 @@ class Zygote:
 
     def prepare(self) -> dict[str, Any]:
         """Import and warm what every runner needs, without starting a thread."""
-        import numpy
-        import torch
-        import tvm_ffi
+        with collector.paused():
+            import numpy
+            import torch
+            import tvm_ffi
 
-        x = torch.arange(8, dtype=torch.float32)
-        (x.add(1) * x).sum().item()
-        tvm_ffi.from_dlpack(x)
-        from . import programs  # noqa: F401 - and all it imports, once for every fork
-
-        gc.collect()
-        gc.freeze()  # the collector would touch, and so copy, every page after the fork
+            x = torch.arange(8, dtype=torch.float32)
+            (x.add(1) * x).sum().item()
+            tvm_ffi.from_dlpack(x)
+            with inductor.without_triton():  # which counting flops would import
+                import torch.utils.flop_counter
+            from . import candidate  # noqa: F401 - and all it imports, once for every fork
         return {
             "torch": torch.__version__,
             "numpy": numpy.__version__,
@@ -72,6 +74,22 @@ class Zygote:
             "capability": torch.backends.cpu.get_cpu_capability(),
             "threads_at_fork": len(os.listdir("/proc/self/task")),  # noqa: PTH208
         }
+
+    def spawn_early(self) -> None:
+        """Fork what was asked for already and needs nothing that takes long to import: builds begin at once."""
+        while not self.waiting and (self.buffer or select.select([self.control], [], [], _EARLY)[0]):
+            message = self.receive()
+            if message is None:
+                return
+            if message["role"] in programs.EARLY:
+                self.spawn(message)
+            else:
+                self.waiting.append(message)
+
+    def spawn_buffered(self) -> None:
+        """Fork what was asked for in the same breath."""
+        while b"\n" in self.buffer:
+            self.spawn(self.receive() or {})
 
     def spawn(self, message: dict[str, Any]) -> None:
         """Fork a runner. Two forks: the first makes the namespaces, the second is pid 1 in them."""
@@ -125,7 +143,7 @@ class Zygote:
             role = message["role"]
             masked = [] if role == "reference" else self.config["masked"]
             layers = jail.confine(self.config, message["limits"], masked)
-            from . import loop, placement, programs
+            from . import loop, placement
 
             link_socket = socket.socket(fileno=link)
             if not self.config["isolate"]:
@@ -168,6 +186,7 @@ class Zygote:
         if self.config.get("own_users"):
             system.enter_user_namespace()
         system.prctl(system.PR_SET_CHILD_SUBREAPER, 1)
+        self.spawn_early()
         facts = self.prepare()
         wake_reader, wake_writer = os.pipe()
         for fd in (wake_reader, wake_writer):
@@ -175,6 +194,10 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
         self.say(event="ready", seconds=time.monotonic() - started, facts=facts)
+        self.reap()  # who ended before anybody was told of it
+        for asked in self.waiting:
+            self.spawn(asked)
+        self.spawn_buffered()
         poll = select.poll()
         poll.register(self.control.fileno(), select.POLLIN)
         poll.register(wake_reader, select.POLLIN)
@@ -189,8 +212,7 @@ class Zygote:
                 if message is None:
                     return
                 self.spawn(message)
-                while b"\n" in self.buffer:
-                    self.spawn(self.receive() or {})
+                self.spawn_buffered()
 
 
 def main(where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -39,20 +40,24 @@ ALLOWED = re.compile(
 )
 
 
+def _package() -> str:
+    """Where TVM-FFI lies: found, not imported, which would import torch."""
+    found = importlib.util.find_spec("tvm_ffi")
+    if found is None or not found.submodule_search_locations:
+        raise BadRequest("apache-tvm-ffi is not installed here", kind="build")
+    return found.submodule_search_locations[0]
+
+
 def includes() -> list[str]:
     """Where TVM-FFI's headers lie."""
-    import tvm_ffi
-
-    root = os.path.dirname(str(tvm_ffi.__file__))  # noqa: PTH120
+    root = _package()
     places = (f"{root}/include", f"{root}/3rdparty/dlpack/include")
     return [f"-I{place}" for place in places if os.path.isdir(place)]  # noqa: PTH112
 
 
 def libraries() -> list[str]:
     """Link against TVM-FFI, so that a symbol nobody defines fails the build and not the load."""
-    import tvm_ffi
-
-    return [f"-L{os.path.dirname(str(tvm_ffi.__file__))}/lib", "-ltvm_ffi", "-Wl,--no-undefined"]  # noqa: PTH120
+    return [f"-L{_package()}/lib", "-ltvm_ffi", "-Wl,--no-undefined"]
 
 
 def precompile(directory: str, compiler: str) -> tuple[bytes, dict[str, str]]:
