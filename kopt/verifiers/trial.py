@@ -266,9 +266,12 @@ class Trial:
         parts: dict[str, list[Speedup]] = {"eager": [], "compile": []}
         workloads = {}
         target = self.incumbent.gain if self.incumbent is not None and len(pairs) == 1 else None
-        names = self._baselines()
+        names: list[str] = []
         for bench, contestant in pairs:
-            measured = self._sittings(bench, contestant, names, target)
+            with ExitStack() as keep:
+                following = self._following(keep, bench)
+                names = names or self._baselines()
+                measured = self._sittings(bench, contestant, following, names, target)
             for name, gain in measured.speedup.items():
                 parts[name].append(gain)
             self.timing |= _named(measured.timing, bench.name if len(pairs) > 1 else None)
@@ -294,25 +297,37 @@ class Trial:
         self.notes.extend(f"torch.compile is not timed: {error}" for error in errors[:1])
         return ["eager"]
 
+    def _following(self, keep: ExitStack, bench: Workbench) -> list[Contestant]:
+        """The same candidate once more for every sitting after the first: another process, other memory.
+
+        Loaded early, while a baseline may still be compiled, and stopped until its sitting.
+        """
+        return [
+            keep.enter_context(self.evaluator.contestant(bench, self.candidate, self.artifact))
+            for _ in range(1, PLANS[self.effort].sittings)
+        ]
+
     def _sittings(
-        self, bench: Workbench, contestant: Contestant, names: Sequence[str], target: Speedup | None
+        self,
+        bench: Workbench,
+        contestant: Contestant,
+        following: Sequence[Contestant],
+        names: Sequence[str],
+        target: Speedup | None,
     ) -> Measured:
         parts = [self._sample(bench, contestant, names, target)]
-        with ExitStack() as keep:
-            for _ in range(1, PLANS[self.effort].sittings):
-                # Loaded while the last one holds its ring, and so given another.
-                fresh = keep.enter_context(self.evaluator.contestant(bench, self.candidate, self.artifact))
-                contestant.close()
-                bench.renew()
-                contestant = fresh
-                parts.append(self._sample(bench, contestant, names, target))
-            measured = joined(parts, "candidate")
-            if measured.charged > _TOLD * measured.timing["candidate"].median:
-                self.notes.append(
-                    f"called one by one it takes {measured.charged * 1e6:.0f} us more than in a row: that is counted"
-                )
-            if contestant.returning:
-                measured.timing["candidate"] = self._without_copy(contestant, measured.timing["candidate"])
+        for fresh in following:
+            contestant.close()
+            bench.renew()
+            contestant = fresh
+            parts.append(self._sample(bench, contestant, names, target))
+        measured = joined(parts, "candidate")
+        if measured.charged > _TOLD * measured.timing["candidate"].median:
+            self.notes.append(
+                f"called one by one it takes {measured.charged * 1e6:.0f} us more than in a row: that is counted"
+            )
+        if contestant.returning:
+            measured.timing["candidate"] = self._without_copy(contestant, measured.timing["candidate"])
         return measured
 
     def _sample(
