@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from kopt.errors import SandboxUnavailable
-from kopt.sandbox import places, remains, seccomp
+from kopt.sandbox import bytecode, places, remains, seccomp
 from kopt.sandbox.backend import Backend
 from kopt.sandbox.bubblewrap import Bubblewrap
 from kopt.sandbox.builder import Builder
@@ -108,6 +108,7 @@ class Sandbox:
                 report.lack(f"{ceiling} ceiling", _MISSING[ceiling])
 
     def _start(self) -> ZygoteProcess:
+        bytecode.prepare()
         headers = self.builder.headers
         variables = environment(self.threads, self.backend.scratch, places.search_path())
         zygote = ZygoteProcess(self.backend.start(variables, headers))
