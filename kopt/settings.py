@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         return self.home / "patches"
 
     @property
+    def agents(self) -> Path:
+        """Workspaces and output of coding agents, by run."""
+        return self.home / "agents"
+
+    @property
     def library(self) -> Path:
         """Admitted kernels and their certificates."""
         return self.home / "library"

@@ -60,6 +60,14 @@ def optimize(
             help="A language model that proposes, as openai/NAME. May be repeated.",
         ),
     ] = None,
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            "--agent",
+            metavar="CMD",
+            help="A coding agent's command line that works on it, in a folder with TASK.md (docs/agents.md).",
+        ),
+    ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +113,7 @@ def optimize(
             strategy=strategy.value if strategy else None,
             options=options,
             models=model or (),
+            agent=agent,
             prices=price or (),
             budget_dollars=budget_dollars,
             budget_tokens=budget_tokens,

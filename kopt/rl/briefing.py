@@ -14,19 +14,24 @@ if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
     from kopt.agents.context import Similar
     from kopt.rl.challenge import Challenger
+    from kopt.rl.driven.agent import Order
     from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a strategy is put to work with. ``run`` names what is looked up once; it is "" where there is no run."""
+    """What a strategy is put to work with.
+
+    ``run`` names what is looked up once; it is "" where there is no run. ``order``: which agent is to be driven.
+    """
 
     problem: Problem
     evaluator: Evaluator | CodeEvaluator
     ledger: Ledger
     models: Sequence[ChatModel] = ()
     run: str = ""
+    order: Order | None = None
 
 
 def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explaining], Describe]:

@@ -23,17 +23,18 @@ from kopt.rl.loop import Loop, Observer
 from kopt.rl.models import Models
 from kopt.rl.problem_file import open_problem
 from kopt.rl.result import RunResult
-from kopt.rl.strategies import WITH_MODELS, choose_strategy, make_strategy
+from kopt.rl.strategies import AGENT, WITH_MODELS, choose_strategy, make_strategy
 from kopt.rl.strategy import Effort, is_win
 from kopt.rl.strategy_options import read_options
 from kopt.rl.weakness import refuse_weak
 from kopt.rl.winning_patch import save_patch
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
-from kopt.store import Lease, LeaseLost, RunStatus, Store
+from kopt.store import Lease, LeaseLost, RunStatus, Store, StoredEvaluation
 from kopt.words import Candidate, Evaluation, Policy, Problem
 
 if TYPE_CHECKING:
+    from kopt.rl.driven.agent import Order
     from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
@@ -60,6 +61,7 @@ def optimize(
     strategy: str | None = None,
     options: Mapping[str, float] | None = None,
     models: Sequence[str] = (),
+    agent: str | None = None,
     prices: Sequence[str] = (),
     allow_weak: bool = False,
     sandbox: str = "auto",
@@ -83,6 +85,7 @@ def optimize(
             models, else ``offline``.
         options: the strategy's own, by name (:data:`kopt.rl.strategy_options.OPTIONS`): ``{"population": 12}``.
         models: who proposes, as ``PROVIDER/NAME`` or ``PROVIDER/NAME@URL``.
+        agent: the command line of a coding agent that works on it instead (docs/agents.md).
         prices: ``MODEL=PROMPT,REPLY`` in dollars per million tokens, where no published price is right.
         allow_weak: work on a problem that trivial answers pass.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
@@ -96,9 +99,11 @@ def optimize(
         RunInterrupted: Ctrl-C; the run can be resumed.
     """
     settings = settings or process_settings()
-    chosen = choose_strategy(strategy, models)
+    chosen = choose_strategy(strategy, models, agent)
     tuned = read_options(chosen, options or {})
     budget = _budget(budget_seconds, budget_evaluations, budget_dollars, budget_tokens)
+    if agent is not None and budget_evaluations == 1:
+        raise UsageError("an agent needs at least 2 evaluations: one to try, one to confirm")
     team = Models.open(models, settings, prices=prices, budget=budget)
     ledger = Ledger(budget)
     problem = open_problem(problem, overrides, code=True)
@@ -118,11 +123,12 @@ def optimize(
                     "policy": str(policy),
                     "strategy": tuned,
                     "budget": budget,
+                    **({"agent": agent} if agent else {}),
                     **team.options(),
                 },
             )
             session = _Session(store, run, problem, evaluator, ledger, settings, tell, team)
-            return session.work(chosen, tuned, kernel, notes=weak)
+            return session.work(chosen, tuned, kernel, notes=weak, agent=agent)
 
 
 def resume(
@@ -176,6 +182,7 @@ def resume(
                 record.options.get("strategy", {}),
                 str(record.options["name"]),
                 budget=budget if more else None,
+                agent=record.options.get("agent"),
             )
 
 
@@ -187,8 +194,10 @@ def _name(
         return choose_name(wanted, problem, settings.library)
     if wanted:
         raise UsageError(f"{problem.name} is a code problem, whose winner is a patch: leave --name out")
-    if strategy not in WITH_MODELS:
-        raise UsageError(f"{problem.name} is a code problem, which needs a model: add --model PROVIDER/NAME")
+    if strategy not in WITH_MODELS and strategy != AGENT:
+        raise UsageError(
+            f"{problem.name} is a code problem, which needs a model: add --model PROVIDER/NAME, or --agent 'COMMAND'"
+        )
     if any(options.get(helper) for helper in ("plan", "review", "adversary")):
         raise UsageError(f"{problem.name} is a code problem: leave --plan, --review and --adversary out")
     return ""
@@ -269,6 +278,7 @@ class _Session:
         *,
         notes: tuple[str, ...] = (),
         budget: Mapping[str, float | None] | None = None,
+        agent: str | None = None,
     ) -> RunResult:
         """Run the loop to its end and admit the winner."""
         with self.store.lease(self.run) as lease:
@@ -278,8 +288,9 @@ class _Session:
             self.ledger.keep_with(lambda spent: self.store.save_spending(lease, spent))
             self.observe("run", {"run": self.run, "strategy": strategy, "ledger": self.ledger})
             clients = self.models.clients(self.settings, self.ledger, self.observe)
+            order = self._order(agent) if agent else None
             policy = make_strategy(
-                strategy, self.problem, self.evaluator, self.ledger, clients, options, self.run
+                strategy, self.problem, self.evaluator, self.ledger, clients, options, self.run, order
             )
             loop = Loop(
                 store=self.store,
@@ -312,7 +323,9 @@ class _Session:
                 line = (str(error) or type(error).__name__).splitlines()[0]
                 self.store.set_status(lease, RunStatus.FAILED, reason=line, spent=self.ledger.spent)
                 raise
-            remarks = (*notes, *self.models.remarks(), *(() if loop.made else policy.explain()))
+            finally:
+                policy.close()
+            remarks = (*notes, *self.models.remarks(), *(() if loop.made and not agent else policy.explain()))
             kind = "program" if self.problem.format == "code" else "kernel"
             reason = _summary(loop, ended, best, won, remarks, kind)
             self.store.set_status(
@@ -338,6 +351,14 @@ class _Session:
             evaluations=evaluations,
             patch=patch,
         )
+
+    def _order(self, command: str) -> Order:
+        from kopt.rl.driven.agent import Order
+
+        tried = [stored for stored in self.store.evaluations(self.run) if stored.effort == "quick"]
+        past = [self.store.candidate(self.run, one.candidate) for one in sorted(tried, key=_number)]
+        folder = self.settings.agents / self.run
+        return Order(command=command, folder=folder, settings=self.settings, past=past)
 
     def _judge(self, candidate: Candidate, effort: Effort, incumbent: Evaluation | None) -> Evaluation:
         from kopt.verifiers.sampling import Effort as JudgeEffort
@@ -371,6 +392,10 @@ class _Session:
             run=self.run,
         )
         return entry.name
+
+
+def _number(stored: StoredEvaluation) -> int:
+    return stored.number
 
 
 def _summary(

@@ -18,9 +18,11 @@ from kopt.words import Candidate, Evaluation, Problem, from_json
 
 if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
+    from kopt.rl.driven.agent import Order
     from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
+AGENT = "agent"
 Options = Mapping[str, float]
 Maker = Callable[[Setting, Options], Strategy]
 
@@ -96,22 +98,37 @@ def _evolve(setting: Setting, options: Options) -> Strategy:
     return Evolve(*asking(setting, options), setting.ledger, from_json(Breeding, own))
 
 
+def _agent(setting: Setting, _options: Options) -> Strategy:
+    from kopt.rl.driven.agent import Driven
+
+    if setting.order is None:
+        raise UsageError("the strategy agent needs an agent; add --agent 'COMMAND'")
+    return Driven(setting.problem, setting.evaluator, setting.ledger, setting.order)
+
+
 STRATEGIES: dict[str, Maker] = {
     "offline": _offline,
     "refine": _refine,
     "best-of-n": _best_of_n,
     "beam": _beam,
     "evolve": _evolve,
+    AGENT: _agent,
 }
-WITH_MODELS = frozenset(STRATEGIES) - {"offline"}
+WITH_MODELS = frozenset(STRATEGIES) - {"offline", AGENT}
 
 
-def choose_strategy(name: str | None, models: Sequence[str]) -> str:
+def choose_strategy(name: str | None, models: Sequence[str], agent: str | None = None) -> str:
     """The strategy's name: the one given, or the one that fits.
 
     Raises:
         UsageError: there is none of that name, or it does not go with the models given.
     """
+    if agent is not None:
+        if not agent.strip():
+            raise UsageError("--agent is empty; give a command line, as --agent 'CLI \"Follow TASK.md\"'")
+        if models or name not in (None, AGENT):
+            raise UsageError("an agent decides by itself what to try; leave --model and --strategy out")
+        return AGENT
     chosen = name or ("refine" if models else "offline")
     if chosen not in STRATEGIES:
         raise UsageError(f"no strategy {chosen!r}; choose one of {', '.join(STRATEGIES)}")
@@ -132,15 +149,19 @@ def make_strategy(
     models: Sequence[ChatModel] = (),
     options: Mapping[str, object] | None = None,
     run: str = "",
+    order: Order | None = None,
 ) -> Strategy:
     """A new strategy; one given the same evaluations and options asks for the same trials.
 
-    ``run`` is the run's id, under which is kept what is looked up for it once.
+    ``run`` is the run's id, under which is kept what is looked up for it once; ``order`` what the strategy ``agent``
+    drives.
 
     Raises:
         UsageError: an option is none of the strategy's, or does not fit.
     """
-    setting = Setting(problem=problem, evaluator=evaluator, ledger=ledger, models=models, run=run)
+    setting = Setting(
+        problem=problem, evaluator=evaluator, ledger=ledger, models=models, run=run, order=order
+    )
     read = read_options(name, options or {})
     strategy = STRATEGIES[name](setting, read)
     if isinstance(strategy, Asking):

@@ -41,6 +41,9 @@ class Strategy(Protocol):
     def explain(self) -> list[str]:
         """Lines for the user: why there was nothing to try, or what was left out."""
 
+    def close(self) -> None:
+        """Let go of whatever it holds: nothing more will be asked or told."""
+
 
 Plan = Generator[Trial, Evaluation, None]
 """A strategy written as a straight story: it yields trials and receives their evaluations."""
@@ -69,6 +72,10 @@ class Planned:
             self._next = self._plan.send(evaluation)
         except StopIteration:
             self._next = None
+
+    def close(self) -> None:
+        """End the plan where it stands."""
+        self._plan.close()
 
 
 def score(evaluation: Evaluation) -> float:

@@ -80,6 +80,7 @@ BRIEFING = (
 """What all strategies with models take: who helps them, and what they are told."""
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "offline": (),
+    "agent": (),
     "refine": BRIEFING,
     "best-of-n": (
         Option(
