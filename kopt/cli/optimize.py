@@ -30,7 +30,8 @@ EXAMPLES = (
     "Exit status: 0 a verified faster kernel was found, 1 none was found, 2 unusable input, 130 Ctrl-C.  "
     "Example: kopt optimize my_problem.py --set batch_size=16 --budget-seconds 90.  With models: "
     "kopt optimize my_problem.py --model openai/NAME --model ollama/NAME --strategy evolve --population 12 --islands 3 "
-    "--seed 7 --budget-dollars 5 --budget-seconds 3600"
+    "--seed 7 --budget-dollars 5 --budget-seconds 3600.  With a coding agent: "
+    "kopt optimize my_problem.py --agent 'CLI \"Follow TASK.md\"' --budget-evaluations 40"
 )
 
 
