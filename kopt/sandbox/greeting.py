@@ -14,6 +14,8 @@ from kopt.sandbox.errors import ProtocolViolation
 from kopt.sandbox.messages import parse
 
 MOST_BYTES = 1 << 16
+GREETED_WITHIN = 30.0
+"""Seconds from a fork to the first line."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -26,7 +28,7 @@ class Greeting:
     failed: str = ""
 
 
-def receive(link: socket.socket, timeout: float = 30.0) -> Greeting:
+def receive(link: socket.socket, timeout: float = GREETED_WITHIN) -> Greeting:
     """Wait for the first line, its sender's pid from the kernel. Without a pid nothing (usable) came.
 
     The socket must ask for credentials (``SO_PASSCRED``); afterwards it no longer does.

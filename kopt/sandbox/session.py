@@ -17,13 +17,13 @@ from kopt.sandbox.backend import Backend
 from kopt.sandbox.bubblewrap import Bubblewrap
 from kopt.sandbox.builder import Builder
 from kopt.sandbox.cgroups import ControlGroups, Group
-from kopt.sandbox.greeting import Greeting, receive
+from kopt.sandbox.greeting import GREETED_WITHIN, Greeting, receive
 from kopt.sandbox.handle import RunnerHandle
 from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.output import OutputDrain
 from kopt.sandbox.report import IsolationReport
 from kopt.sandbox.unconfined import Unconfined
-from kopt.sandbox.zygote import MALLOC, ZygoteProcess, environment
+from kopt.sandbox.zygote import MALLOC, READY_WITHIN, ZygoteProcess, environment
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 
@@ -201,10 +201,11 @@ class Sandbox:
         scratch = self.backend.make_scratch()
         if scratch:
             message["scratch"] = scratch
+        patience = GREETED_WITHIN if zygote.ready else READY_WITHIN
         sent = zygote.spawn(message, [theirs.fileno(), output.writer])
         theirs.close()
         os.close(output.writer)
-        greeting = receive(ours) if sent else Greeting()
+        greeting = receive(ours, patience) if sent else Greeting()
         if greeting.pid is None or greeting.failed:
             ours.close()
             self._drain.forget(output)

@@ -18,6 +18,8 @@ from kopt.sandbox.errors import ProtocolViolation
 from kopt.sandbox.messages import parse
 
 _LONGEST = 1 << 20
+READY_WITHIN = 120.0
+"""Seconds a zygote may take to import what runners need."""
 _SLICE = 0.1  # seconds after which whoever waits sees what another heard
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from kopt_runner.zygote import main; main(sys.argv[2])"
 
@@ -131,7 +133,7 @@ class ZygoteProcess:
             return False
         return bool(data) and self._events.feed(data)
 
-    def wait_ready(self, timeout: float = 120.0) -> None:
+    def wait_ready(self, timeout: float = READY_WITHIN) -> None:
         """Wait until runners can be forked.
 
         Raises:
