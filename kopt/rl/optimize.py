@@ -30,7 +30,7 @@ from kopt.rl.weakness import refuse_weak
 from kopt.rl.winning_patch import save_patch
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
-from kopt.store import Lease, LeaseLost, RunStatus, Store, StoredEvaluation
+from kopt.store import Lease, LeaseLost, RunStatus, Store
 from kopt.words import Candidate, Evaluation, Policy, Problem
 
 if TYPE_CHECKING:
@@ -356,7 +356,7 @@ class _Session:
         from kopt.rl.driven.agent import Order
 
         tried = [stored for stored in self.store.evaluations(self.run) if stored.effort == "quick"]
-        past = [self.store.candidate(self.run, one.candidate) for one in sorted(tried, key=_number)]
+        past = [self.store.candidate(self.run, one.candidate) for one in tried]
         folder = self.settings.agents / self.run
         return Order(command=command, folder=folder, settings=self.settings, past=past)
 
@@ -392,10 +392,6 @@ class _Session:
             run=self.run,
         )
         return entry.name
-
-
-def _number(stored: StoredEvaluation) -> int:
-    return stored.number
 
 
 def _summary(

@@ -7,9 +7,7 @@ cannot change the Python environment that the judge runs from.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,14 +63,7 @@ class Guest:
 
     def end(self) -> None:
         """End it and all it has started; returns when they are gone."""
-        for pid in processes.descendants(self._process.pid)[1:]:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        processes.end_launched(self._process)
 
 
 def _command(binary: str, workspace: Path, shown: Mapping[str, Path], hidden: Sequence[Path]) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Iterable
 
@@ -80,3 +81,21 @@ def thread_seconds(pid: int) -> dict[int, float]:
         with contextlib.suppress(OSError, ValueError, IndexError), open(path) as file:  # noqa: PTH123
             result[task] = int(file.read().split()[0]) * 1e-9
     return result
+
+
+def end_launched(launcher: subprocess.Popen[bytes]) -> None:
+    """Kill all that is below a launcher such as bubblewrap; returns when it and they are gone.
+
+    One that has ended is left alone: its number may be another's by now.
+    """
+    if launcher.poll() is not None:
+        return
+    # The launcher stays to reap: killed first, it would leave the dead to whoever adopts them.
+    for pid in descendants(launcher.pid)[1:]:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        launcher.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        launcher.kill()
+        launcher.wait()

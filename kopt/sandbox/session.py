@@ -22,12 +22,12 @@ from kopt.sandbox.handle import RunnerHandle
 from kopt.sandbox.limits import Limits, Role
 from kopt.sandbox.output import OutputDrain
 from kopt.sandbox.report import IsolationReport
+from kopt.sandbox.runner.programs import EARLY
 from kopt.sandbox.unconfined import Unconfined
 from kopt.sandbox.zygote import MALLOC, READY_WITHIN, ZygoteProcess, environment
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 
-_EARLY = (Role.BUILDER, Role.PROGRAM)  # as in runner/programs.py, whose words these are
 _MISSING = {
     "seccomp": "the whole system call surface is open to candidates",
     "landlock": "only the mounts keep candidates from writing outside their scratch",
@@ -176,7 +176,7 @@ class Sandbox:
         """
         limits = limits or Limits(memory_bytes=self.settings.memory_bytes)
         for attempt in (1, 2):
-            zygote = self._current() if attempt == 1 and role in _EARLY else self._ready()
+            zygote = self._current() if attempt == 1 and role in EARLY else self._ready()
             handle = self._try_spawn(zygote, Role(role), limits, last=attempt == 2)
             if handle is not None:
                 return handle

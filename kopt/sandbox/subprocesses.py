@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
 import socket
 import subprocess
 import threading
@@ -88,16 +87,7 @@ class Child:
         """Kill the first process of the namespaces, and so everything in them; returns when all are gone."""
         with contextlib.suppress(OSError):
             self.control.close()
-        if self.process.poll() is None:
-            # The launcher stays to reap: killed first, it would leave the dead to whoever adopts them.
-            for pid in processes.descendants(self.process.pid)[1:]:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            try:
-                self.process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        processes.end_launched(self.process)
         self._closing.set()
         if self._errors >= 0:
             os.close(self._errors)

@@ -63,8 +63,8 @@ class Workspace:
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_text(text)
 
-    def note(self, candidate: Candidate, evaluation: Evaluation) -> int:
-        """List what was judged; its number."""
+    def note(self, candidate: Candidate, evaluation: Evaluation) -> None:
+        """List what was judged."""
         self._listed += 1
         gain = evaluation.gain
         figures = [f"{v:.3g}" for v in (gain.ratio, gain.low, gain.high)] if gain else ["", "", ""]
@@ -75,7 +75,6 @@ class Workspace:
             for name, text in candidate.sources.items():
                 (kept / name).parent.mkdir(parents=True, exist_ok=True)
                 (kept / name).write_text(text)
-        return self._listed
 
 
 def _own(name: str) -> str:
