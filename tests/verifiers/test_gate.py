@@ -42,7 +42,7 @@ def run(x, out):
     calls += 1
     if calls % 24:
         torch.mul(x, x.sigmoid(), out=out)
-        until = time.perf_counter() + 3e-4
+        until = time.perf_counter() + 2e-2  # far longer than a neighbour may keep the one that skips waiting
         while time.perf_counter() < until:
             pass
 """
