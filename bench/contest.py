@@ -19,7 +19,7 @@ from kopt.rl.evolve import Breeding, Evolve
 from kopt.rl.ledger import EVALUATIONS, Ledger
 from kopt.rl.refine import Refine
 from kopt.rl.strategy import Plan, Strategy
-from kopt.rl.team import OPTIMISER, REPAIRER, WRITER
+from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Asked, Team
 
 ENOUGH = 0.95
 PROPOSALS = 3
@@ -32,19 +32,20 @@ class RandomChoice(Asking):
 
     name = "random"
 
-    def __init__(self, players: Sequence[Player], tell: Any, ledger: Ledger, seed: str) -> None:
-        super().__init__(players, tell, ledger)
+    def __init__(self, team: Team, ledger: Ledger, seed: str) -> None:
+        super().__init__(team, ledger)
         self._luck = random.Random(f"{seed}/choice")
 
     def _search(self) -> Plan:
-        while self._may_search():
+        def begin(_open: int) -> tuple[None, Asked]:
             made = list(self._seen.values())
             right, failed = [p for p in made if p[1].correct], [p for p in made if not p[1].correct]
             ways = [(WRITER, [None]), (OPTIMISER, right), (REPAIRER, failed)]
             role, parents = self._luck.choice([way for way in ways if way[1]])
             wanted = Wanted(role=role, parent=self._luck.choice(parents))
-            proposer = self._luck.choice(self._team.members)
-            candidate, _ = self._team.ask(proposer, made, None, wanted=wanted)
+            return None, self._team.begin(self._luck.choice(self._team.members), made, None, wanted)
+
+        for _, candidate, _ in self._answers(begin):
             if candidate is not None:
                 yield from self._try(candidate, "explore")
 
@@ -56,22 +57,25 @@ class NoBandit(Evolve):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        luck = random.Random(arguments[3].seed)
+        luck = random.Random(arguments[2].seed)
         self._bandit.choose = luck.choice  # type: ignore[method-assign]
 
 
 Maker = Callable[[Sequence[Player], Ledger, int], Strategy]
 STRATEGIES: dict[str, Maker] = {
     "evolve": lambda players, ledger, seed: Evolve(
-        players, describe, ledger, Breeding(seed=seed, patience=10_000)
+        Team(players, describe), ledger, Breeding(seed=seed, patience=10_000)
+    ),
+    "evolve, 8 in flight": lambda players, ledger, seed: Evolve(
+        Team(players, describe, in_flight=8), ledger, Breeding(seed=seed, patience=10_000)
     ),
     "evolve, no bandit": lambda players, ledger, seed: NoBandit(
-        players, describe, ledger, Breeding(seed=seed, patience=10_000)
+        Team(players, describe), ledger, Breeding(seed=seed, patience=10_000)
     ),
-    "beam": lambda players, ledger, seed: Beam(players, describe, ledger),
-    "refine": lambda players, ledger, seed: Refine(players, describe, ledger),
-    "best-of-n": lambda players, ledger, seed: BestOfN(players, describe, ledger),
-    "random": lambda players, ledger, seed: RandomChoice(players, describe, ledger, str(seed)),
+    "beam": lambda players, ledger, seed: Beam(Team(players, describe), ledger),
+    "refine": lambda players, ledger, seed: Refine(Team(players, describe), ledger),
+    "best-of-n": lambda players, ledger, seed: BestOfN(Team(players, describe), ledger),
+    "random": lambda players, ledger, seed: RandomChoice(Team(players, describe), ledger, str(seed)),
 }
 
 

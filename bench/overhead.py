@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.worlds import MODELS, PROBLEM, Outcome, describe, evaluation
+from kopt.agents.bill import charge
 from kopt.agents.context import Context, Cost
 from kopt.rl.evolve import Breeding, Evolve
 from kopt.rl.ledger import Ledger
 from kopt.rl.loop import Loop
+from kopt.rl.team import Team
 from kopt.store import RunStatus, Store
 from kopt.words import Candidate, Evaluation, Language, Style
 
@@ -31,10 +33,11 @@ class Instant:
     """A model that answers at once, never the same."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.paid, self._made = name, Cost(0.001, 1.0), 0
+        self.name, self._made = name, 0
         self._salt = len(name) * 1000
 
     def propose(self, _context: Context) -> Iterator[Candidate]:
+        charge(Cost(0.001, 1.0))
         self._made += 1
         more = "\n".join(
             f"float p{self._made}_{i}(float x) {{ return x > {i}.5f ? x + {self._made}.0f : x * {self._salt}.0f; }}"
@@ -71,7 +74,8 @@ def measure() -> dict[str, Any]:
         with store.lease(run) as lease:
             store.set_status(lease, RunStatus.RUNNING)
             ledger = Ledger({"evaluations": CANDIDATES})
-            strategy = Evolve([Instant(m.name) for m in MODELS], describe, ledger, Breeding(patience=10_000))
+            team = Team([Instant(m.name) for m in MODELS], describe)
+            strategy = Evolve(team, ledger, Breeding(patience=10_000))
             Loop(
                 store=store, lease=lease, judge=judge, strategy=strategy, ledger=ledger, observer=lambda *_: None
             ).run()  # fmt: skip

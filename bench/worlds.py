@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kopt.agents.bill import charge
 from kopt.agents.context import Context, Cost
 from kopt.words import Candidate, Evaluation, Language, Problem, Speedup, Style, Verdict
 
@@ -109,18 +110,20 @@ class Player:
 
     def __init__(self, world: World, model: Model, seed: str) -> None:
         self.name = model.name
-        self.paid = Cost()
         self.asked = 0
         self.model = model
         self._world = world
-        self._luck = random.Random(f"{seed}/{model.name}")
+        self._seed = f"{seed}/{model.name}"
 
     def propose(self, context: Context) -> Iterator[Candidate]:
         """One proposal; never looks at an evaluation the strategy has not paid for, nor at any other's."""
-        role, parent = _task(context)
-        self.paid = Cost(self.model.dollars, self.model.seconds)
+        assert context.wanted is not None
+        role, parent = context.wanted.role, context.wanted.parent[0] if context.wanted.parent else None
+        charge(Cost(self.model.dollars, self.model.seconds))
         self.asked += 1
-        luck, world = self._luck, self._world
+        world = self._world
+        # Luck hangs on the question alone: who is asked at the same time changes nothing.
+        luck = random.Random(f"{self._seed}/{role}/{parent.digest if parent else ''}/{context.sample}")
         if role == "writer" or parent is None:
             key = world.draw(luck)
         elif role == "repairer":
@@ -132,15 +135,6 @@ class Player:
 
     def explain(self) -> list[str]:
         return []
-
-
-def _task(context: Context) -> tuple[str, Candidate | None]:
-    if context.wanted is not None:
-        return context.wanted.role, context.wanted.parent[0] if context.wanted.parent else None
-    from kopt.agents.roles import choose_role
-
-    task = choose_role(context)
-    return task.role.value, task.parent[0] if task.parent else None
 
 
 def describe(history: Any, best: Any) -> Context:

@@ -48,8 +48,8 @@ class Context:
     ``graph`` is the trace as JSON (None when it has not been taken, or failed), or a list of traces at different
     sizes. ``machine`` holds the facts a schedule may depend on: ``cores``, ``l1_bytes``, ``l2_bytes``,
     ``l3_bytes``. ``history`` is in order of evaluation. ``wanted`` is None where the proposer may choose what to do.
-    ``sample`` counts the answers to this very question that a strategy has had and could not use. ``similar`` are
-    the library's kernels that may help, most similar first.
+    ``sample`` counts how often the proposer was asked for the same (role and parent) before: what it says must not hang
+    on anything else it was asked. ``similar`` are the library's kernels that may help, most similar first.
     """
 
     problem: Problem

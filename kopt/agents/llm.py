@@ -1,15 +1,16 @@
 """A model as a proposer: it writes, repairs and improves kernels from what the judge has found.
 
-Stateless but for the count of samples: given the same context it asks the same questions, which kept replies
-answer, so that a resumed run walks through its past without paying.
+Stateless: given the same context it asks the same questions, which kept replies answer, so that a resumed run walks
+through its past without paying. It may be asked several times at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kopt.agents.bill import charge
 from kopt.agents.chat.errors import BadReply, PromptRejected, Refused, Truncated, Unavailable
 from kopt.agents.chat.words import ChatModel, Message, Reply, Request
 from kopt.agents.context import Context, Cost
@@ -20,9 +21,8 @@ from kopt.agents.reviewer import Reviewer
 from kopt.agents.roles import Role, Task, choose_role, read_proposal, request_for
 from kopt.agents.roles.retrieved import retrieved
 from kopt.agents.roles.reviewing import objection
-from kopt.words import Candidate, Evaluation, Profile
+from kopt.words import Candidate
 
-Evidence = Callable[[Candidate, Evaluation], Profile | None]
 SAMPLES = 3
 """Answers to one question before the model is thought to have no other."""
 _MOST_ECHOED = 20_000
@@ -46,7 +46,6 @@ class LlmProposer:
         *,
         planner: Planner | None = None,
         reviewer: Reviewer | None = None,
-        evidence: Evidence | None = None,
     ) -> None:
         """Put a proposer together.
 
@@ -54,16 +53,12 @@ class LlmProposer:
             model: who writes, repairs and improves.
             planner: plans what is written afresh.
             reviewer: may hold a proposal back, once a turn.
-            evidence: profiles a correct candidate that is to be improved.
         """
         self.name = model.name
         self._model = model
         self._planner = planner
         self._reviewer = reviewer
-        self._evidence = evidence
         self._remarks: list[str] = []
-        self.paid = Cost()
-        """What the latest :meth:`propose` has cost so far, or did when its replies were made."""
 
     def explain(self) -> list[str]:
         """What went wrong with replies, and what was held back, a line each, newest last."""
@@ -78,16 +73,15 @@ class LlmProposer:
             KoptError: the budget is spent.
         """
         seen = {identity(candidate) for candidate, _ in context.history}
-        task = self._with_evidence(choose_role(context))
-        self.paid = Cost()
+        task = choose_role(context)
         request = self._request(task, context)
         reviewer = self._reviewer
-        for sample in range(context.sample, context.sample + SAMPLES):
+        first = context.sample * SAMPLES
+        for sample in range(first, first + SAMPLES):
             try:
                 proposal = self._ask(task, request, sample)
                 if proposal is not None and reviewer is not None and self._novel(proposal, seen):
                     reason = reviewer.veto(proposal.candidate, context)
-                    self.paid += reviewer.paid
                     if reason is not None:  # once: what is written in answer to it is for the judge
                         reviewer = None
                         seen.add(identity(proposal.candidate))
@@ -109,25 +103,11 @@ class LlmProposer:
     def _candidate(self, reply: str, task: Task) -> Candidate:
         return read_proposal(reply, task, self.name)
 
-    def _with_evidence(self, task: Task) -> Task:
-        """The task with its candidate's profile, where that is to be improved and has none."""
-        if self._evidence is None or task.role is not Role.OPTIMISER or task.parent is None:
-            return task
-        candidate, evaluation = task.parent
-        if not evaluation.correct or evaluation.profile is not None:
-            return task
-        profile = self._evidence(candidate, evaluation)
-        parent = candidate, dataclasses.replace(evaluation, profile=profile)
-        return dataclasses.replace(task, parent=parent)
-
     def _plan(self, task: Task, context: Context) -> Message | None:
-        """A plan for what is written afresh: the next one where that was done before."""
+        """A plan for what is written afresh: the next one where that was asked for before."""
         if self._planner is None or task.role is not Role.WRITER:
             return None
-        written = sum(candidate.notes.get("role") == Role.WRITER.value for candidate, _ in context.history)
-        plan = self._planner.plan(context, max(context.sample, written))
-        self.paid += self._planner.paid
-        return plan
+        return self._planner.plan(context, context.sample)
 
     def _ask(self, task: Task, request: Request, sample: int) -> _Proposal | None:
         """One candidate; a reply that holds none is answered once with what is wrong with it."""
@@ -160,7 +140,7 @@ class LlmProposer:
 
     def _complete(self, request: Request, sample: int) -> Reply:
         reply = self._model.complete(request, sample=sample)
-        self.paid += Cost(reply.worth, reply.took)
+        charge(Cost(reply.worth, reply.took))
         return reply
 
 

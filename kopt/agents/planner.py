@@ -6,6 +6,9 @@ nothing but the problem, every first version of a run shares it, and its tokens 
 
 from __future__ import annotations
 
+import threading
+
+from kopt.agents.bill import charge
 from kopt.agents.chat.errors import ChatError, SetupError
 from kopt.agents.chat.words import ChatModel, Message
 from kopt.agents.context import Context, Cost
@@ -24,10 +27,9 @@ class Planner:
         """
         self._model = model
         self._count = plans
-        self._made: dict[int, Message | None] = {}
+        self._made: dict[int, tuple[Message | None, Cost]] = {}
+        self._making = threading.Lock()
         self._remarks: list[str] = []
-        self.paid = Cost()
-        """What the latest :meth:`plan` has cost, or did when its reply was made."""
 
     def explain(self) -> list[str]:
         """What went wrong, a line each, newest last."""
@@ -40,18 +42,21 @@ class Planner:
             SetupError: the model cannot be used at all.
             KoptError: the budget is spent.
         """
-        self.paid, sample = Cost(), turn % self._count
-        if sample not in self._made:
-            self._made[sample] = self._ask(context, sample)
-        return self._made[sample]
+        sample = turn % self._count
+        with self._making:  # whoever else wants it meanwhile waits for it, and does not make another
+            if sample not in self._made:
+                self._made[sample] = self._ask(context, sample)
+        message, cost = self._made[sample]
+        charge(cost)  # to all who use it alike: who was first is a matter of milliseconds
+        return message
 
-    def _ask(self, context: Context, sample: int) -> Message | None:
+    def _ask(self, context: Context, sample: int) -> tuple[Message | None, Cost]:
         try:
             reply = self._model.complete(plan_request(context), sample=sample)
         except SetupError:
             raise
         except ChatError as error:
             self._remarks.append(f"no plan: {error}")
-            return None
-        self.paid = Cost(reply.worth, reply.took)
-        return plan_message(reply.parsed) if isinstance(reply.parsed, Plan) else None
+            return None, Cost()
+        plan = plan_message(reply.parsed) if isinstance(reply.parsed, Plan) else None
+        return plan, Cost(reply.worth, reply.took)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kopt.agents.bill import charge
 from kopt.agents.chat.errors import SetupError
 from kopt.agents.chat.words import ChatModel
 from kopt.agents.context import Context, Cost
@@ -37,8 +38,6 @@ class Reviewer:
         self._model: ChatModel | None = model
         self._observe = observe
         self._remarks: list[str] = []
-        self.paid = Cost()
-        """What the latest :meth:`veto` has cost, or did when its reply was made."""
 
     def explain(self) -> list[str]:
         """Vetoes and what went wrong, a line each, newest last."""
@@ -46,7 +45,6 @@ class Reviewer:
 
     def veto(self, candidate: Candidate, context: Context) -> str | None:
         """Why a proposal is held back, in one line; None where it is not."""
-        self.paid = Cost()
         if self._model is None:
             return None
         try:
@@ -58,7 +56,7 @@ class Reviewer:
         except KoptError as error:  # a spent budget too: whoever asks for the next proposal is told of it
             self._remarks.append(f"not reviewed: {error}")
             return None
-        self.paid = Cost(reply.worth, reply.took)
+        charge(Cost(reply.worth, reply.took))
         reason = reason_of(reply.parsed) if isinstance(reply.parsed, Review) else None
         if reason is not None:
             self._remarks.append(f"{self.name} held back a proposal of {candidate.proposer}: {reason}")

@@ -39,7 +39,7 @@ def _annotation(option: Option) -> Any:
     return Annotated[
         int | None if option.whole else float | None,
         typer.Option(
-            f"--{option.name}",
+            option.flag,
             metavar="N" if option.whole else "X",
             help=f"{takers}: {option.help} \\[default: {option.default:g}]",
             rich_help_panel="Options of a strategy",

@@ -1,16 +1,20 @@
-"""What strategies with models share: a team that is asked, a single shot where nothing can be learnt."""
+"""What strategies with models share: a team that is asked ahead, a single shot where nothing can be learnt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from kopt.agents.context import Cost, Wanted
 from kopt.rl.ledger import EVALUATIONS, Ledger
 from kopt.rl.searching import Searching
 from kopt.rl.strategy import Phase, Plan, Trial
-from kopt.rl.team import WRITER, Describe, Explaining, Pair, Team
+from kopt.rl.team import WRITER, Asked, Explaining, Pair, Team
 from kopt.words import Candidate
+
+Turn = TypeVar("Turn")
+"""What a strategy has to remember of a question."""
 
 
 class Challenging(Protocol):
@@ -26,9 +30,9 @@ class Challenging(Protocol):
 class Asking(Searching):
     """A plan of quick trials of what models propose, confirmed at its end."""
 
-    def __init__(self, proposers: Sequence[Explaining], describe: Describe, ledger: Ledger) -> None:
+    def __init__(self, team: Team, ledger: Ledger) -> None:
         super().__init__(self._story(), ledger)
-        self._team = Team(proposers, describe)
+        self._team = team
         self.challenger: Challenging | None = None
         """Who looks for inputs on which candidates differ; None: nobody."""
 
@@ -44,20 +48,44 @@ class Asking(Searching):
     def _story(self) -> Plan:
         """With a single evaluation one candidate with full effort, else search and confirm."""
         if self._ledger.left(EVALUATIONS) == 1:
-            candidate, _ = self._team.ask(self._team.turn(0), [], None, wanted=Wanted(role=WRITER))
+            asked = self._team.begin(self._team.turn(0), [], None, Wanted(role=WRITER))
+            candidate, _ = self._team.end(asked) or (None, Cost())
             if candidate is not None:
                 yield Trial(candidate=candidate, effort="full", phase="confirm")
             return
         yield from self._search()
         yield from self._confirm()
 
-    def _ask(
-        self, proposer: Explaining, *, wanted: Wanted | None = None, sample: int = 0
-    ) -> tuple[Candidate | None, Cost]:
-        """One candidate from a proposer that is told of all that was tried, and what it cost."""
+    def _ask(self, proposer: Explaining, wanted: Wanted | None = None) -> Asked:
+        """Ask for one candidate; the proposer is told of all that was tried."""
         ranked, history = self._ranked(), list(self._seen.values())
-        best = ranked[0] if ranked else None
-        return self._team.ask(proposer, history, best, wanted=wanted, sample=sample)
+        return self._team.begin(proposer, history, ranked[0] if ranked else None, wanted)
+
+    def _answers(
+        self, begin: Callable[[int], tuple[Turn, Asked] | None]
+    ) -> Iterator[tuple[Turn, Candidate | None, Cost]]:
+        """What comes of turns, in the order they were begun, with what each has cost.
+
+        As many are open at once as the team allows; an answer that is being looked at no longer counts. ``begin``
+        begins another; it gets how many are open, and says None where there is to be none now. It ends when none
+        is open, or when no time or no evaluations are left to search with: then nobody waits for answers.
+        """
+        turns: deque[tuple[Turn, Asked]] = deque()
+        while True:
+            while (
+                len(turns) < self._team.in_flight
+                and self._team.members
+                and self._may_search(len(turns))
+                and (begun := begin(len(turns))) is not None
+            ):
+                turns.append(begun)
+            if not turns or not self._may_search():
+                return
+            turn, asked = turns.popleft()
+            answer = self._team.end(asked, self._seconds_to_search())
+            if answer is None:
+                return
+            yield turn, *answer
 
     def _search(self) -> Plan:
         """Quick trials."""

@@ -14,7 +14,7 @@ from kopt.rl.ledger import Ledger
 from kopt.rl.novelty import Novelty
 from kopt.rl.searching import STEP
 from kopt.rl.strategy import Plan, score
-from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Describe, Explaining, Pair
+from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Asked, Pair, Team
 
 DRY_LEVELS = 2
 """Levels in a row without a gain after which the search ends."""
@@ -28,14 +28,13 @@ class Beam(Asking):
 
     def __init__(
         self,
-        proposers: Sequence[Explaining],
-        describe: Describe,
+        team: Team,
         ledger: Ledger,
         *,
         width: int = 3,
         branch: int = 3,
     ) -> None:
-        super().__init__(proposers, describe, ledger)
+        super().__init__(team, ledger)
         self._width = width
         self._branch = branch
         self._novelty = Novelty(_NOTHING_IS_ALIKE)
@@ -48,23 +47,28 @@ class Beam(Asking):
             before = score(beam[0][1]) if beam else 0.0
             parents: list[Pair | None] = [*beam, *[None] * (self._width - len(beam))]
             made: list[Pair] = []
-            for parent in parents:
-                for sample in range(self._branch):
-                    if not self._team.members or not self._may_search():
-                        return
-                    yield from self._successor(parent, sample, made)
+            yield from self._level([parent for parent in parents for _ in range(self._branch)], made)
+            if not self._team.members or not self._may_search():
+                return
             beam = sorted([*beam, *made], key=lambda pair: -score(pair[1]))[: self._width]
             dry = 0 if beam and score(beam[0][1]) > before * STEP else dry + 1
 
-    def _successor(self, parent: Pair | None, sample: int, made: list[Pair]) -> Plan:
-        """Try one successor of a parent, or of nothing; what comes of it is added to ``made``."""
+    def _level(self, parents: Sequence[Pair | None], made: list[Pair]) -> Plan:
+        """Try a successor of each of these, None standing for nothing; what comes of it is added to ``made``."""
+        waiting = iter(parents)
+
+        def begin(_open: int) -> tuple[None, Asked] | None:
+            return next(((None, self._successor(parent)) for parent in waiting), None)
+
+        for _, candidate, _ in self._answers(begin):
+            if candidate is None or self._novelty.refusal(candidate) is not None:
+                continue
+            yield from self._try(candidate, "explore")
+            self._novelty.note(candidate, gained=False)
+            made.append(self._seen[candidate.digest])
+
+    def _successor(self, parent: Pair | None) -> Asked:
         role = WRITER if parent is None else OPTIMISER if parent[1].correct else REPAIRER
         proposer = self._team.turn(self._turn)
         self._turn += 1
-        candidate, _ = self._ask(proposer, wanted=Wanted(role=role, parent=parent), sample=sample)
-        if candidate is None or self._novelty.refusal(candidate) is not None:
-            return
-        yield from self._try(candidate, "explore")
-        evaluation = self._seen[candidate.digest][1]
-        self._novelty.note(candidate, gained=False)
-        made.append((candidate, evaluation))
+        return self._ask(proposer, Wanted(role=role, parent=parent))

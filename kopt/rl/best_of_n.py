@@ -7,13 +7,12 @@ choosing between many small-model samples and one large). Nobody is told of what
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from kopt.agents.context import Wanted
 from kopt.rl.asking import Asking
 from kopt.rl.ledger import Ledger
 from kopt.rl.strategy import Plan
-from kopt.rl.team import WRITER, Describe, Explaining
+from kopt.rl.team import WRITER, Asked, Team
 
 IDLE = 8
 """Answers in a row that were no new candidate, after which the models are thought to have no other."""
@@ -26,23 +25,26 @@ class BestOfN(Asking):
 
     def __init__(
         self,
-        proposers: Sequence[Explaining],
-        describe: Describe,
+        team: Team,
         ledger: Ledger,
         *,
         samples: float = math.inf,
     ) -> None:
-        super().__init__(proposers, describe, ledger)
+        super().__init__(team, ledger)
         self._samples = samples
 
     def _search(self) -> Plan:
         turn = idle = 0
-        while len(self._seen) < self._samples and self._team.members and idle < IDLE and self._may_search():
-            members = len(self._team.members)
-            candidate, _ = self._team.ask(
-                self._team.turn(turn), [], None, wanted=Wanted(role=WRITER), sample=turn // members
-            )
-            turn, idle = turn + 1, idle + 1
+
+        def begin(begun: int) -> tuple[None, Asked] | None:
+            nonlocal turn
+            if len(self._seen) + begun >= self._samples or idle >= IDLE:
+                return None
+            turn += 1
+            return None, self._team.begin(self._team.turn(turn - 1), [], None, Wanted(role=WRITER))
+
+        for _, candidate, _ in self._answers(begin):
+            idle += 1
             if candidate is not None and candidate.digest not in self._seen:
                 idle = 0
                 yield from self._try(candidate, "explore")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from kopt.rl.ledger import Ledger
-from kopt.rl.team import Describe, Explaining, History, Pair
+from kopt.rl.strategy_options import IN_FLIGHT
+from kopt.rl.team import Describe, History, Pair, Team
 from kopt.words import Problem
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ class Setting:
     order: Order | None = None
 
 
-def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explaining], Describe]:
-    """The models as proposers, and how the context of a question is made.
+def asking(setting: Setting, options: Mapping[str, float]) -> Team:
+    """The models as a team.
 
     Args:
         setting: with ``review`` the next of its models reviews what one proposes; a single one reviews itself.
-        options: :data:`kopt.rl.strategy_options.BRIEFING`, filled in.
+        options: :data:`kopt.rl.strategy_options.BRIEFING`, filled in, and how many questions at once.
     """
     from kopt.agents.code import CodeProposer
     from kopt.agents.llm import LlmProposer
@@ -48,9 +49,10 @@ def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explain
     from kopt.rl.evidence import Profiles
     from kopt.rl.retrieval import similar_kernels
 
-    models = setting.models
+    models, in_flight = setting.models, int(options.get(IN_FLIGHT, 1))
     if setting.problem.format == "code":  # code has neither workloads nor the helpers of kernels
-        return [CodeProposer(model, setting.problem) for model in models], _describing(setting, ())
+        coders = [CodeProposer(model, setting.problem) for model in models]
+        return Team(coders, _describing(setting, ()), in_flight=in_flight)
     evaluator = cast("Evaluator", setting.evaluator)
     most = int(options["similar"])
     similar = similar_kernels(setting.problem, most, evaluator.settings, setting.run) if most else ()
@@ -62,11 +64,11 @@ def asking(setting: Setting, options: Mapping[str, float]) -> tuple[list[Explain
         return Planner(model, int(options["plan"])) if options["plan"] else None
 
     evidence = Profiles(evaluator, setting.ledger, options["profiles"]) if options["profiles"] else None
-    proposers: list[Explaining] = [
-        LlmProposer(model, planner=planner(model), reviewer=reviewer(place), evidence=evidence)
+    proposers = [
+        LlmProposer(model, planner=planner(model), reviewer=reviewer(place))
         for place, model in enumerate(models)
     ]
-    return proposers, _describing(setting, similar)
+    return Team(proposers, _describing(setting, similar), evidence=evidence, in_flight=in_flight)
 
 
 def challenging(setting: Setting, options: Mapping[str, float]) -> Challenger | None:

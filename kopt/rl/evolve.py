@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kopt.agents.context import Cost, Wanted
 from kopt.rl.asking import Asking
@@ -24,7 +23,7 @@ from kopt.rl.ledger import DOLLARS, EVALUATIONS, SECONDS, Ledger
 from kopt.rl.novelty import Novelty
 from kopt.rl.searching import STEP
 from kopt.rl.strategy import Plan, score
-from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Describe, Explaining, Pair
+from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Asked, Pair, Team
 from kopt.words import Candidate, Evaluation
 
 ALIVE = 0.2
@@ -50,6 +49,18 @@ class Breeding:
     seed: int = 0
 
 
+@dataclass
+class _Turn:
+    """An island's turn: who is asked in which role, about what, and how that has gone so far."""
+
+    island: Island
+    arm: Arm
+    parent: Pair | None
+    age: int
+    cost: Cost = field(default_factory=Cost)
+    refused: int = 0
+
+
 class Evolve(Asking):
     """Breed on islands, confirm the best."""
 
@@ -57,12 +68,11 @@ class Evolve(Asking):
 
     def __init__(
         self,
-        proposers: Sequence[Explaining],
-        describe: Describe,
+        team: Team,
         ledger: Ledger,
         options: Breeding = Breeding(),
     ) -> None:
-        super().__init__(proposers, describe, ledger)
+        super().__init__(team, ledger)
         self._patience = options.patience
         self._bandit = Bandit()
         self._novelty = Novelty(options.alike)
@@ -82,31 +92,50 @@ class Evolve(Asking):
 
     def _search(self) -> Plan:
         best, fruitless, idle = 0.0, 0, 0
-        while self._team.members and fruitless < self._patience and idle < IDLE and self._may_search():
-            island = self._islands.turn()
-            arm, parent = self._choose(island)
-            candidate, cost = self._propose(arm, parent, idle)
+        again: list[_Turn] = []
+
+        def begin(_open: int) -> tuple[_Turn, Asked] | None:
+            if again:
+                turn = again.pop()
+            elif fruitless < self._patience and idle < IDLE:
+                turn = self._choose(self._islands.turn())
+            else:
+                return None
+            return turn, self._question(turn)
+
+        for turn, candidate, cost in self._answers(begin):
+            turn.cost += cost
+            if candidate is not None and self._novelty.refusal(candidate) is not None:
+                candidate = None
+                self._refusals += 1
+                turn.refused += 1
+                if turn.refused < REFUSED:
+                    again.append(turn)
+                    continue
             if candidate is None:
-                self._bandit.learn(arm, 0.0, self._price(cost))
-                self._islands.passed(island, parent, REFUSED)
+                self._bandit.learn(turn.arm, 0.0, self._price(turn.cost))
+                self._islands.passed(turn.island, turn.parent, REFUSED)
                 idle += 1
                 continue
             idle = 0
             yield from self._try(candidate, "explore")
             evaluation = self._seen[candidate.digest][1]
-            whole = cost + Cost(seconds=evaluation.seconds)
-            self._bandit.learn(
-                arm, self._reward(evaluation, parent, island), self._price(whole, evaluations=1)
-            )
-            self._novelty.note(
-                candidate, gained=score(evaluation) > (score(parent[1]) if parent else 0.0) * STEP
-            )
-            self._islands.add(island, (candidate, evaluation), parent)
+            self._learn(turn, candidate, evaluation)
             fruitless = 0 if score(evaluation) > best * STEP else fruitless + 1
             best = max(best, score(evaluation))
 
-    def _choose(self, island: Island) -> tuple[Arm, Pair | None]:
-        """The model and role that promise most, and what they are to work on."""
+    def _learn(self, turn: _Turn, candidate: Candidate, evaluation: Evaluation) -> None:
+        """What came of a turn moves the bandit, the memory of what is novel, and the populations."""
+        parent = turn.parent
+        whole = turn.cost + Cost(seconds=evaluation.seconds)
+        reward = self._reward(evaluation, parent, turn.island)
+        self._bandit.learn(turn.arm, reward, self._price(whole, evaluations=1))
+        gained = score(evaluation) > (score(parent[1]) if parent else 0.0) * STEP
+        self._novelty.note(candidate, gained=gained)
+        self._islands.add(turn.island, (candidate, evaluation), parent, turn.age)
+
+    def _choose(self, island: Island) -> _Turn:
+        """A turn of the model and role that promise most, and what they are to work on."""
         broken = self._islands.repairable(island)
         fresh = len(island.members) < DRAFTS or self._islands.widened
         roles = [WRITER] if fresh else []
@@ -117,23 +146,18 @@ class Evolve(Asking):
         arms = [(proposer.name, role) for role in roles for proposer in self._team.members]
         arm = self._bandit.choose(arms)
         if arm[1] == OPTIMISER:
-            return arm, self._islands.parent(island)
-        return arm, broken if arm[1] == REPAIRER else None
+            return _Turn(island, arm, self._islands.parent(island), island.age)
+        if arm[1] == REPAIRER and broken is not None:
+            self._islands.mend(broken)
+            return _Turn(island, arm, broken, island.age)
+        return _Turn(island, arm, None, island.age)
 
-    def _propose(self, arm: Arm, parent: Pair | None, asked: int) -> tuple[Candidate | None, Cost]:
-        """A novel candidate, and what it took to get one; ``asked`` counts the turns since the last."""
-        name, role = arm
-        proposer = next(member for member in self._team.members if member.name == name)
-        total = Cost()
-        for sample in range(asked, asked + REFUSED):
-            candidate, cost = self._ask(proposer, wanted=Wanted(role=role, parent=parent), sample=sample)
-            total += cost
-            if candidate is None:
-                break
-            if self._novelty.refusal(candidate) is None:
-                return candidate, total
-            self._refusals += 1
-        return None, total
+    def _question(self, turn: _Turn) -> Asked:
+        """Ask for what a turn wants; where its model has been left out, another one."""
+        name, role = turn.arm
+        members = self._team.members
+        proposer = next((member for member in members if member.name == name), members[0])
+        return self._ask(proposer, Wanted(role=role, parent=turn.parent))
 
     def _reward(self, evaluation: Evaluation, parent: Pair | None, island: Island) -> float:
         """0 for what is not right, :data:`ALIVE` for what is no better, 1 for a gain of 41 % (half an octave).

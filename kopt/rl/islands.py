@@ -38,6 +38,8 @@ class Island:
     broken: list[Pair] = field(default_factory=list)
     stalled: int = 0
     """Evaluations since the best last improved."""
+    age: int = 0
+    """How often it was restarted."""
 
     @property
     def best(self) -> float:
@@ -67,23 +69,31 @@ class Islands:
         self._chance = chance
         self._children: Counter[str] = Counter()
         self._repairs: Counter[str] = Counter()
-        self._evaluated = 0
+        self._mending: set[str] = set()
+        self._evaluated = self._open = 0
         self.widened = False
 
     def turn(self) -> Island:
-        """The island whose turn it is: in order, but one that has nothing yet comes first."""
+        """The island whose turn it is: in order, but one that has nothing yet comes first.
+
+        Every turn ends in :meth:`add` or :meth:`passed`; others may begin before that.
+        """
+        number = self._evaluated + self._open
+        self._open += 1
         empty = [island for island in self.islands if not island.members]
         started = [island for island in self.islands if island.members]
-        if empty and (not started or self._evaluated % 2):
+        if empty and (not started or number % 2):
             return empty[0]
-        return started[self._evaluated % len(started)]
+        return started[number % len(started)]
 
     def parent(self, island: Island) -> Pair:
         """A member drawn by score and number of children; while the search is widened one of any island."""
         members = island.members
         if self.widened:
             members = list({pair[0].digest: pair for i in self.islands for pair in i.members}.values())
-        return self._chance.choices(members, weights=self.weights(members))[0]
+        drawn = self._chance.choices(members, weights=self.weights(members))[0]
+        self._children[drawn[0].digest] += 1
+        return drawn
 
     def weights(self, members: Sequence[Pair]) -> list[float]:
         """How likely each is to be drawn, in proportion."""
@@ -99,15 +109,32 @@ class Islands:
         ]
 
     def repairable(self, island: Island) -> Pair | None:
-        """The newest failed candidate that is worth another attempt."""
-        return island.broken[-1] if island.broken else None
+        """The newest failed candidate that is worth another attempt and is not being worked on."""
+        waiting = [pair for pair in island.broken if pair[0].digest not in self._mending]
+        return waiting[-1] if waiting else None
 
-    def add(self, island: Island, pair: Pair, parent: Pair | None) -> None:
-        """A candidate was evaluated: keep it where it belongs, and do what is due."""
-        self._evaluated += 1
-        value = score(pair[1])
+    def mend(self, broken: Pair) -> None:
+        """A failed candidate is being worked on, until its turn ends."""
+        self._mending.add(broken[0].digest)
+
+    def _ended(self, parent: Pair | None) -> None:
+        self._open = max(0, self._open - 1)
         if parent is not None:
-            self._children[parent[0].digest] += 1
+            self._mending.discard(parent[0].digest)
+
+    def add(self, island: Island, pair: Pair, parent: Pair | None, age: int | None = None) -> None:
+        """A candidate was evaluated: keep it where it belongs, and do what is due.
+
+        ``age`` is the island's when the candidate was asked for. Were the children of what has been cleared away kept
+        on a restarted island, it would be as it was; one of them stays only if it is better than all there is.
+        """
+        self._evaluated += 1
+        self._ended(parent)
+        value = score(pair[1])
+        late = parent is not None and age is not None and age != island.age
+        if late and value <= STEP * max(other.best for other in self.islands):
+            return
+        if parent is not None:
             self._repaired(island, parent, pair)
         before = island.best
         if value > 0:
@@ -134,6 +161,7 @@ class Islands:
 
     def passed(self, island: Island, parent: Pair | None, turns: int) -> None:
         """A turn brought nothing new: as good as that many evaluations without a gain. What failed is given up."""
+        self._ended(parent)
         island.stalled += turns
         if parent is not None and not parent[1].correct:
             island.broken = [other for other in island.broken if other[0].digest != parent[0].digest]
@@ -165,6 +193,7 @@ class Islands:
         if not others and len(self.islands) > 1:
             return
         leaving, island.members, island.broken = island.members[0], [], []
+        island.age += 1
         if not others:
             return
         best = max(others, key=lambda other: other.best)

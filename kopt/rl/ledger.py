@@ -178,6 +178,13 @@ class Ledger:
         """Whether it would fit if the calls in flight turned out to cost nothing."""
         return all(_fits(a, self._unused(n)) for n, a in wanted.items() if n in self.limits)
 
+    def forfeit(self) -> None:
+        """Count what is promised as used: nobody waits for the calls it was promised to, nor knows what they cost."""
+        with self._changed:
+            promises = list(self._open)
+        for promise in promises:
+            promise.settle(**{n: a if math.isfinite(a) else 0.0 for n, a in promise.amounts.items()})
+
     def _close(self, reservation: Reservation, used: Mapping[str, float]) -> None:
         with self._writing:
             if self._settle(reservation, used) and used and self._keep is not None:

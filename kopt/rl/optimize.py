@@ -233,12 +233,19 @@ class _Relay:
     def __init__(self, observer: Observer | None) -> None:
         self._observer = observer
         self._store: tuple[Store, Lease] | None = None
+        self._calls_over = False
 
     def persist(self, store: Store, lease: Lease) -> None:
         """From here on stages belong to a run."""
         self._store = (store, lease)
 
+    def calls_over(self) -> None:
+        """Calls to models that nobody waits for any more are not told of when they end."""
+        self._calls_over = True
+
     def __call__(self, kind: str, payload: Mapping[str, Any]) -> None:
+        if self._calls_over and kind in ("model", "vetoed"):
+            return
         if self._observer is not None:
             self._observer(kind, payload)
         if kind in _KEPT and self._store is not None:
@@ -302,7 +309,12 @@ class _Session:
             )
             self.observe.persist(self.store, lease)
             try:
-                ended = loop.run()
+                try:
+                    ended = loop.run()
+                finally:
+                    policy.close()
+                    self.observe.calls_over()
+                    self.ledger.forfeit()
                 best, admitted, patch = loop.best, None, None
                 won = best is not None and is_win(best)
                 if best is not None and won:
@@ -323,8 +335,6 @@ class _Session:
                 line = (str(error) or type(error).__name__).splitlines()[0]
                 self.store.set_status(lease, RunStatus.FAILED, reason=line, spent=self.ledger.spent)
                 raise
-            finally:
-                policy.close()
             remarks = (*notes, *self.models.remarks(), *(() if loop.made and not agent else policy.explain()))
             kind = "program" if self.problem.format == "code" else "kernel"
             reason = _summary(loop, ended, best, won, remarks, kind)

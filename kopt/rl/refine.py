@@ -10,6 +10,7 @@ from __future__ import annotations
 from kopt.rl.asking import Asking
 from kopt.rl.searching import STEP
 from kopt.rl.strategy import Plan, score
+from kopt.rl.team import Asked
 
 FRUITLESS = 8
 """Turns in a row without a gain after which the search ends."""
@@ -22,8 +23,11 @@ class Refine(Asking):
 
     def _search(self) -> Plan:
         best, turn, fruitless = 0.0, 0, 0
-        while self._team.members and fruitless < FRUITLESS and self._may_search():
-            candidate, _ = self._ask(self._team.turn(turn))
+
+        def begin(_open: int) -> tuple[None, Asked] | None:
+            return (None, self._ask(self._team.turn(turn))) if fruitless < FRUITLESS else None
+
+        for _, candidate, _ in self._answers(begin):
             turn, fruitless = turn + 1, fruitless + 1
             if candidate is None:
                 continue

@@ -51,8 +51,12 @@ class Searching(Planned):
         timed = [pair for pair in self._seen.values() if score(pair[1]) > 0]
         return sorted(timed, key=lambda pair: -sure(pair[1]))
 
-    def _may_search(self) -> bool:
-        """Whether another quick trial leaves enough for the confirmation."""
+    def _may_search(self, begun: int = 0) -> bool:
+        """Whether another quick trial, beside those already begun, leaves enough for the confirmation."""
+        return self._ledger.left(EVALUATIONS) > 1 + begun and self._seconds_to_search() > 0
+
+    def _seconds_to_search(self) -> float:
+        """Until when a quick trial may begin."""
         kept = min(CONFIRM_SECONDS, MOST_CONFIRM_SHARE * self._ledger.limits.get(SECONDS, math.inf))
         trial = statistics.median(self._seconds[1:]) if len(self._seconds) > 1 else TRIAL_SECONDS
-        return self._ledger.left(EVALUATIONS) > 1 and self._ledger.left(SECONDS) > kept + trial
+        return self._ledger.left(SECONDS) - kept - trial

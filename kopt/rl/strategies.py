@@ -74,28 +74,28 @@ def _offline(setting: Setting, _options: Options) -> Strategy:
 def _refine(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.refine import Refine
 
-    return Refine(*asking(setting, options), setting.ledger)
+    return Refine(asking(setting, options), setting.ledger)
 
 
 def _best_of_n(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.best_of_n import BestOfN
 
     samples = options["samples"] or math.inf
-    return BestOfN(*asking(setting, options), setting.ledger, samples=samples)
+    return BestOfN(asking(setting, options), setting.ledger, samples=samples)
 
 
 def _beam(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.beam import Beam
 
     width, branch = int(options["width"]), int(options["branch"])
-    return Beam(*asking(setting, options), setting.ledger, width=width, branch=branch)
+    return Beam(asking(setting, options), setting.ledger, width=width, branch=branch)
 
 
 def _evolve(setting: Setting, options: Options) -> Strategy:
     from kopt.rl.evolve import Breeding, Evolve
 
     own = {field.name: options[field.name] for field in dataclasses.fields(Breeding)}
-    return Evolve(*asking(setting, options), setting.ledger, from_json(Breeding, own))
+    return Evolve(asking(setting, options), setting.ledger, from_json(Breeding, own))
 
 
 def _agent(setting: Setting, _options: Options) -> Strategy:

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from kopt.errors import UsageError
 
 
+def flag_of(name: str) -> str:
+    """An option's name as it is written on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """A number a strategy can be given."""
@@ -18,6 +23,11 @@ class Option:
     least: float
     most: float = 1_000_000
     whole: bool = True
+
+    @property
+    def flag(self) -> str:
+        """As it is written on the command line."""
+        return flag_of(self.name)
 
     def check(self, value: object) -> float:
         """The value as a number.
@@ -36,7 +46,7 @@ class Option:
                 return int(value)
         kind = "whole number" if self.whole else "number"
         raise UsageError(
-            f"--{self.name} {value}: give a {kind} from {self.least:g} to {self.most:g} (default {self.default:g})"
+            f"{self.flag} {value}: give a {kind} from {self.least:g} to {self.most:g} (default {self.default:g})"
         )
 
 
@@ -78,6 +88,14 @@ BRIEFING = (
     ),
 )
 """What all strategies with models take: who helps them, and what they are told."""
+IN_FLIGHT = "in_flight"
+_IN_FLIGHT = Option(
+    name=IN_FLIGHT,
+    help="Proposals asked for at once, while others are evaluated; 1: one after the other.",
+    default=4,
+    least=1,
+    most=64,
+)
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "offline": (),
     "agent": (),
@@ -89,11 +107,13 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             default=0,
             least=0,
         ),
+        _IN_FLIGHT,
         *BRIEFING,
     ),
     "beam": (
         Option(name="width", help="Candidates that go on to the next level.", default=3, least=1, most=100),
         Option(name="branch", help="Successors of each.", default=3, least=1, most=100),
+        _IN_FLIGHT,
         *BRIEFING,
     ),
     "evolve": (
@@ -115,6 +135,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             most=2.0,
             whole=False,
         ),
+        _IN_FLIGHT,
         _SEED,
         *BRIEFING,
     ),
@@ -130,10 +151,10 @@ def read_options(strategy: str, given: Mapping[str, object]) -> dict[str, float]
     known = {option.name: option for option in OPTIONS[strategy]}
     for name in given:
         if name not in known:
-            has = ", ".join(f"--{option}" for option in known) or "none"
+            has = ", ".join(option.flag for option in known.values()) or "none"
             takers = [
                 other for other, options in OPTIONS.items() if name in {option.name for option in options}
             ]
             hint = f"; {' and '.join(takers)} take{'s' * (len(takers) == 1)} that one" if takers else ""
-            raise UsageError(f"the strategy {strategy} has no option --{name}; it has: {has}{hint}")
+            raise UsageError(f"the strategy {strategy} has no option {flag_of(name)}; it has: {has}{hint}")
     return {name: option.check(given.get(name, option.default)) for name, option in known.items()}

@@ -30,6 +30,7 @@ from kopt.agents.chat.prices import Price, PriceTable, freeze_prices, parse_pric
 from kopt.agents.chat.redact import redact
 from kopt.agents.chat.wire import Wire
 from kopt.errors import UsageError
+from kopt.rl.ledger import Ledger
 
 pytestmark = pytest.mark.needs("litellm")
 HASTY = Patience(attempts=4, seconds=20.0, first=0.01, longest=0.05, silence=5.0)
@@ -44,7 +45,7 @@ class Purse:
         self.open = 0
         self.lock = threading.Lock()
 
-    def reserve(self, **amounts):
+    def reserve(self, *, wait=0.0, **amounts):
         purse, done = self, []
         with self.lock:
             self.open += 1
@@ -359,12 +360,29 @@ def test_prices_are_frozen_per_run():
             parse_prices([bad])
 
 
+def test_a_call_waits_for_what_another_may_give_back(tmp_path):
+    """Two calls whose bounds do not fit together, and whose costs do."""
+    slow = Turn(
+        text="slow", delay=0.5, usage={"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
+    )
+    with Rig(slow, say("quick"), folder=None) as rig:
+        ledger = Ledger({"tokens": 1.5 * (ask().most_prompt_tokens + ask().max_tokens)})
+        rig.client._purse = ledger
+        first = threading.Thread(target=rig.client.complete, args=(ask(),))
+        first.start()
+        while not rig.asked:
+            time.sleep(0.01)
+        assert rig.client.complete(ask()).text == "quick"
+        first.join()
+        assert rig.asked == 2 and ledger.spent["tokens"] < ledger.limits["tokens"]
+
+
 def test_what_a_purse_refuses_is_not_asked():
     class Empty(ChatError):
         pass
 
     class Broke:
-        def reserve(self, **amounts):
+        def reserve(self, *, wait=0.0, **amounts):
             raise Empty("nothing left")
 
     with Rig(say("x")) as rig:

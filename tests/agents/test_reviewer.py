@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from role_doubles import RUN, Scripted, context, failed, reply
 
+from kopt.agents.bill import billing
 from kopt.agents.chat.errors import BadKey, BadReply, Refused, Unavailable
 from kopt.agents.context import Cost
 from kopt.agents.llm import LlmProposer
@@ -32,7 +33,8 @@ def first(proposer, asked=None):
 def test_a_veto_goes_back_to_the_proposer_once_and_is_recorded():
     events = []
     proposer, model, reviewing = proposing([reply(RUN), reply(MENDED)], [VETO], events)
-    found = first(proposer)
+    with billing() as bill:
+        found = first(proposer)
     assert found.sources == {"kernel.cpp": MENDED}
     assert len(model.asked) == 2 and len(reviewing.asked) == 1  # what answers the veto is for the judge
     told = model.asked[1][0].messages
@@ -42,7 +44,7 @@ def test_a_veto_goes_back_to_the_proposer_once_and_is_recorded():
     (kind, facts), *more = events
     assert kind == VETOED and not more and facts["reason"].startswith("`x[n]` is") and not facts["kept"]
     assert facts["candidate"] != found.digest and facts["proposer"] == facts["reviewer"] == "scripted"
-    assert proposer.paid == Cost(0.75, 6.0)  # the reviewer's call is part of what the proposal cost
+    assert bill.cost == Cost(0.75, 6.0)  # the reviewer's call is part of what the proposal cost
     assert "held back a proposal" in proposer.explain()[0]
 
 

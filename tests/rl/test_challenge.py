@@ -22,6 +22,7 @@ from kopt.rl.ledger import Ledger
 from kopt.rl.loop import Loop
 from kopt.rl.refine import Refine
 from kopt.rl.strategies import make_strategy
+from kopt.rl.team import Team
 from kopt.settings import Settings
 from kopt.store import Store
 from kopt.verifiers import Effort, Evaluator
@@ -143,6 +144,8 @@ def test_strategies_consult_it_after_every_trial(tmp_path):
     class Model:
         name = "model"
 
+        name = "model"
+
         def __init__(self):
             self.script = ["a", "broken", "b"]
 
@@ -156,7 +159,7 @@ def test_strategies_consult_it_after_every_trial(tmp_path):
     def session(store, run):
         ratios = {"a": 1.2, "broken": None, "b": 1.5}
         ledger = Ledger({})
-        strategy = Refine([Model()], lambda *_: Context(problem=PROBLEM), ledger)
+        strategy = Refine(Team([Model()], lambda *_: Context(problem=PROBLEM)), ledger)
         strategy.challenger = Watching()
         judge = TableJudge(lambda of, effort: ratios[of.notes["title"]])
         with store.lease(run) as lease:

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from rl_doubles import PROBLEM, TableJudge, candidate
 
+from kopt.agents.bill import charge
 from kopt.agents.chat.errors import BadKey
 from kopt.agents.context import Context, Cost
 from kopt.rl.beam import Beam
@@ -16,6 +17,7 @@ from kopt.rl.best_of_n import BestOfN
 from kopt.rl.evolve import Breeding, Evolve
 from kopt.rl.ledger import BudgetExhausted, Ledger
 from kopt.rl.loop import Loop
+from kopt.rl.team import Team
 from kopt.store import Store
 
 pytestmark = pytest.mark.needs("tree_sitter")
@@ -29,7 +31,7 @@ class Climber:
     """A double of a model: a parent ``w3ab`` becomes ``w3abc``; every third of what it makes is broken (``!``)."""
 
     def __init__(self, name, dollars=0.01, breaks=3, only=None):
-        self.name, self.paid, self.asked = name, Cost(), []
+        self.name, self.asked = name, []
         self._dollars, self._breaks, self._only = dollars, breaks, only
 
     def propose(self, context):
@@ -37,7 +39,7 @@ class Climber:
         self.asked.append(
             (wanted.role, wanted.parent[0].notes["title"] if wanted.parent else None, context.sample)
         )
-        self.paid = Cost(self._dollars, 1.0)
+        charge(Cost(self._dollars, 1.0))
         number = len(self.asked)
         if self._only:
             yield program(self._only)
@@ -60,9 +62,9 @@ def ratio(of, effort):
 
 
 MADE = {
-    "best-of-n": lambda team, ledger: BestOfN(team, tell, ledger),
-    "beam": lambda team, ledger: Beam(team, tell, ledger, width=2, branch=2),
-    "evolve": lambda team, ledger: Evolve(team, tell, ledger, Breeding(patience=1000, seed=3)),
+    "best-of-n": lambda team, ledger: BestOfN(team, ledger),
+    "beam": lambda team, ledger: Beam(team, ledger, width=2, branch=2),
+    "evolve": lambda team, ledger: Evolve(team, ledger, Breeding(patience=1000, seed=3)),
 }
 
 
@@ -74,10 +76,11 @@ def team():
     return [Climber("w"), Climber("v", dollars=0.05, breaks=4)]
 
 
-def session(store, run, name, judge, members, limits):
+def session(store, run, name, judge, members, limits, in_flight=1):
     with store.lease(run) as lease:
         ledger = Ledger(limits, spent=store.run(run).spent, began={"evaluations": 24})
-        strategy = MADE[name](members, ledger) if isinstance(name, str) else name(members, ledger)
+        make, asked = MADE[name] if isinstance(name, str) else name, Team(members, tell, in_flight=in_flight)
+        strategy = make(asked, ledger)
         loop = Loop(
             store=store, lease=lease, judge=judge, strategy=strategy, ledger=ledger, observer=lambda *_: None
         )
@@ -128,7 +131,7 @@ def test_more_budget_changes_nothing_of_the_past(store):
 def test_best_of_n_tells_nobody_of_anything(store):
     one, two = members = team()
     judge = TableJudge(ratio)
-    session(store, new_run(store), lambda t, ledger: BestOfN(t, tell, ledger, samples=6), judge, members, {})
+    session(store, new_run(store), lambda t, ledger: BestOfN(t, ledger, samples=6), judge, members, {})
     assert one.asked == [("writer", None, i) for i in range(3)] == two.asked
     assert [effort for _, effort in judge.calls].count("quick") == 6
 
@@ -189,7 +192,7 @@ def test_evolve_prefers_the_cheaper_of_equals_where_dollars_are_scarce(store):
 def test_the_seed_is_part_of_the_run(store):
     def calls(seed):
         judge = TableJudge(ratio)
-        made = lambda t, ledger: Evolve(t, tell, ledger, Breeding(seed=seed))  # noqa: E731
+        made = lambda t, ledger: Evolve(t, ledger, Breeding(seed=seed))  # noqa: E731
         session(store, new_run(store), made, judge, team(), {"evaluations": 30})
         return judge.calls
 

@@ -10,10 +10,11 @@ from kopt.agents.context import Context
 from kopt.rl.ledger import BudgetExhausted, Ledger
 from kopt.rl.loop import Loop
 from kopt.rl.refine import FRUITLESS, Refine
+from kopt.rl.team import Team
 from kopt.store import Store
 
 
-class Team:
+class Player:
     """A proposer that plays a list of names (None: nothing this time) and errors; its last item repeats."""
 
     def __init__(self, name, *script):
@@ -37,7 +38,7 @@ def work(tmp_path, ratios, *team, limits=None):
     def describe(history, best):
         return Context(problem=PROBLEM, history=tuple(history), incumbent=best)
 
-    strategy = Refine(team, describe, ledger)
+    strategy = Refine(Team(team, describe), ledger)
     with Store(f"sqlite:///{tmp_path / 'kopt.db'}") as store:
         run = store.create_run(PROBLEM, strategy="refine", budget={}, options={})
         with store.lease(run) as lease:
@@ -54,8 +55,8 @@ def work(tmp_path, ratios, *team, limits=None):
 
 
 def test_it_repairs_improves_and_confirms(tmp_path):
-    one = Team("one", "broken", "better", None)
-    two = Team("two", "right", "worse", None)
+    one = Player("one", "broken", "better", None)
+    two = Player("two", "right", "worse", None)
     ratios = {"broken": None, "right": 1.1, "better": 1.5, "worse": 1.2}
     loop, judge, _ = work(tmp_path, ratios, one, two)
     tried = [("broken", "quick"), ("right", "quick"), ("better", "quick"), ("worse", "quick")]
@@ -68,16 +69,16 @@ def test_it_repairs_improves_and_confirms(tmp_path):
 
 
 def test_a_model_that_cannot_be_used_is_left_out(tmp_path):
-    bad, good = Team("bad", BadKey("no key for bad")), Team("good", "a", None)
+    bad, good = Player("bad", BadKey("no key for bad")), Player("good", "a", None)
     loop, _, strategy = work(tmp_path, {"a": 1.5}, bad, good)
     assert loop.best.candidate == candidate("a").digest and len(bad.contexts) == 1
     assert "no key for bad" in strategy.explain()
-    loop, judge, strategy = work(tmp_path, {}, Team("bad", BadKey("no key for bad")))
+    loop, judge, strategy = work(tmp_path, {}, Player("bad", BadKey("no key for bad")))
     assert judge.calls == [] and strategy.explain()[-1] == "no key for bad"
 
 
 def test_money_that_is_gone_ends_the_search_and_not_the_run(tmp_path):
-    team = Team("one", "a", BudgetExhausted("the budget of 1 dollars is spent"))
+    team = Player("one", "a", BudgetExhausted("the budget of 1 dollars is spent"))
     loop, judge, strategy = work(tmp_path, {"a": 1.5}, team)
     assert judge.calls == [("a", "quick"), ("a", "full")] and loop.best is not None
     assert "dollars" in strategy.explain()[-1]
@@ -85,5 +86,5 @@ def test_money_that_is_gone_ends_the_search_and_not_the_run(tmp_path):
 
 @pytest.mark.parametrize(("most", "calls"), [(1, [("a", "full")]), (2, [("a", "quick"), ("a", "full")])])
 def test_few_evaluations_leave_one_for_the_confirmation(tmp_path, most, calls):
-    _, judge, _ = work(tmp_path, {"a": 1.5, "b": 2.0}, Team("one", "a", "b"), limits={"evaluations": most})
+    _, judge, _ = work(tmp_path, {"a": 1.5, "b": 2.0}, Player("one", "a", "b"), limits={"evaluations": most})
     assert judge.calls == calls

@@ -9,13 +9,13 @@ import pytest
 from kopt.errors import UsageError
 from kopt.rl.evolve import Breeding
 from kopt.rl.strategies import STRATEGIES, WITH_MODELS
-from kopt.rl.strategy_options import BRIEFING, OPTIONS, read_options
+from kopt.rl.strategy_options import BRIEFING, IN_FLIGHT, OPTIONS, read_options
 
 
 def test_every_strategy_declares_its_options_and_defaults_are_those_of_the_code():
     assert set(OPTIONS) == set(STRATEGIES)
     shared = {option.name: option.default for option in BRIEFING}
-    assert read_options("evolve", {}) == {**dataclasses.asdict(Breeding()), **shared}
+    assert read_options("evolve", {}) == {**dataclasses.asdict(Breeding()), **shared, IN_FLIGHT: 4}
     assert all(read_options(name, {}).items() >= shared.items() for name in WITH_MODELS)
 
 

@@ -40,8 +40,8 @@ class Promise(Protocol):
 class Purse(Protocol):
     """What a client needs of a budget."""
 
-    def reserve(self, **amounts: float) -> Promise:
-        """Set amounts aside, all or none; raises where they do not fit."""
+    def reserve(self, *, wait: float = 0.0, **amounts: float) -> Promise:
+        """Set amounts aside, all or none; raises where they do not fit once others have given back what they can."""
 
 
 class Client:
@@ -132,7 +132,9 @@ class Client:
     def _attempt(self, request: Request, call: _Call, until: float) -> Answer:
         most = request.most_prompt_tokens
         promise = self._purse.reserve(
-            dollars=self._prices.most(self.name, most, request.max_tokens), tokens=most + request.max_tokens
+            wait=until - time.monotonic(),
+            dollars=self._prices.most(self.name, most, request.max_tokens),
+            tokens=most + request.max_tokens,
         )
         used: Usage | None = None
         try:
