@@ -17,6 +17,7 @@ NAMES = [
     "redteam",
     "speedups",
     "search",
+    "throughput",
 ]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from bench.opponents import Opponent
 from bench.worlds import DOLLARS_PER_SECOND, MODELS, Player, World, describe, evaluation
 from kopt.agents.context import Wanted
 from kopt.rl.asking import Asking
@@ -20,6 +23,7 @@ from kopt.rl.ledger import EVALUATIONS, Ledger
 from kopt.rl.refine import Refine
 from kopt.rl.strategy import Plan, Strategy
 from kopt.rl.team import OPTIMISER, REPAIRER, WRITER, Asked, Team
+from kopt.words import Candidate, Evaluation
 
 ENOUGH = 0.95
 PROPOSALS = 3
@@ -110,6 +114,37 @@ def play(world: World, name: str, seed: int) -> Game:
                 return Game(len(known), True, _dollars(players, seconds))
         strategy.tell(trial, made)
     return Game(world.budget, False, _dollars(players, seconds))
+
+
+def play_opponent(world: World, opponent: Opponent, seed: int) -> Game:
+    """The same game with a published package as strategy; it gets the same models, luck and budget."""
+    players = {m.name: Player(world, m, f"{world.name}/{opponent.package}/{seed}") for m in MODELS}
+    made: dict[str, tuple[Candidate, Evaluation]] = {}
+    times: Counter[tuple[str, str | None]] = Counter()
+    seconds = 0.0
+    parent, name = opponent.begin(list(players), seed)
+    while len(made) < world.budget and sum(times.values()) < PROPOSALS * world.budget:
+        player, pair = players[name], made[parent] if parent is not None else None
+        role = WRITER if pair is None else OPTIMISER if pair[1].correct else REPAIRER
+        context = dataclasses.replace(
+            describe([], None), wanted=Wanted(role=role, parent=pair), sample=times[name, parent]
+        )
+        times[name, parent] += 1
+        of = next(player.propose(context))
+        title = str(of.notes["title"])
+        known = title in made
+        if not known:
+            made[title] = of, evaluation(of, world.outcome(of.notes["key"], of.notes["blemish"]))
+            seconds += made[title][1].seconds
+        found = made[title][1]
+        gain = found.gain if found.correct else None
+        if gain is not None and gain.ratio >= ENOUGH * world.best:
+            return Game(len(made), True, _dollars(list(players.values()), seconds))
+        worth = gain.ratio if gain is not None else 0.0
+        parent, name = opponent.tell(
+            name=title, parent=parent, model=name, score=worth, dollars=player.model.dollars
+        )
+    return Game(world.budget, False, _dollars(list(players.values()), seconds))
 
 
 def _dollars(players: Sequence[Player], seconds: float) -> float:

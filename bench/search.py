@@ -1,8 +1,9 @@
 """Search: evaluations each strategy needs to come within 5 % of the best, in worlds where the best is known.
 
 The worlds are pools of recorded kernels (:mod:`bench.pool`) and two landscapes (:mod:`bench.landscapes`); the
-strategies are kopt's own, with models of models that cost and fail as :data:`bench.worlds.MODELS` says. All strategies
-have the same budget of evaluations, the same models and the same luck per seed; none sees what it has not paid for.
+strategies are kopt's own and those of published packages (:mod:`bench.opponents`), with models of models that cost and
+fail as :data:`bench.worlds.MODELS` says. All strategies have the same budget of evaluations, the same models and the
+same luck per seed; none sees what it has not paid for.
 Also measured: what the loop itself costs per candidate (:mod:`bench.overhead`).
 """
 
@@ -10,19 +11,23 @@ from __future__ import annotations
 
 import json
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from bench import overhead
-from bench.contest import STRATEGIES, Game, fewer, middle, play, spread
+from bench.contest import STRATEGIES, Game, fewer, middle, play, play_opponent, spread
 from bench.landscapes import NK, Plateau
+from bench.opponents import PACKAGES, Opponent, opponents
 from bench.pool import pools
 from bench.record import RESULTS, write
 from bench.worlds import MODELS, World
+from kopt.settings import settings
 
 SEEDS = range(20)
 AGAINST = ("random", "best-of-n")
+PLAYED = (*STRATEGIES, *PACKAGES)
 NEED = {"fewer": 1.5, "overhead_ms": 20.0, "problems": 8}
 
 
@@ -52,12 +57,44 @@ def compare(games: dict[str, dict[str, list[Game]]], worlds: list[str]) -> dict[
         return [[game.evaluations for game in games[world][name]] for world in worlds]
 
     luck = np.random.default_rng(0)
-    return {name: fewer(counts("evolve"), counts(name), luck) for name in STRATEGIES if name != "evolve"}
+    return {name: fewer(counts("evolve"), counts(name), luck) for name in PLAYED if name != "evolve"}
+
+
+Games = dict[str, dict[str, list[Game]]]
+"""By world and strategy, in order of the seeds."""
+
+
+def _play_all(worlds: dict[str, dict[int, World]]) -> Games:
+    """Every strategy in every world. The packages have processes of their own, and play at the same time."""
+
+    def ours(name: str) -> dict[str, list[Game]]:
+        played = {}
+        for world, by_seed in worlds.items():
+            played[world] = [play(by_seed[seed], name, seed) for seed in SEEDS]
+            _tell(world, name, played[world])
+        return played
+
+    def theirs(opponent: Opponent) -> dict[str, list[Game]]:
+        played = {}
+        for world, by_seed in worlds.items():
+            played[world] = [play_opponent(by_seed[seed], opponent, seed) for seed in SEEDS]
+            _tell(world, opponent.package, played[world])
+        return played
+
+    with opponents(settings().home / "bench" / "opponents") as them, ThreadPoolExecutor(len(them)) as threads:
+        begun = {name: threads.submit(theirs, opponent) for name, opponent in them.items()}
+        played = {name: ours(name) for name in STRATEGIES}
+        played |= {name: future.result() for name, future in begun.items()}
+    return {world: {name: played[name][world] for name in PLAYED} for world in worlds}
+
+
+def _tell(world: str, name: str, games: list[Game]) -> None:
+    print(world, name, statistics.median(game.evaluations for game in games), flush=True)
 
 
 def table(rows: dict[str, Any], figures: dict[str, Any]) -> str:
     """The result as Markdown, losers included."""
-    names = list(STRATEGIES)
+    names = list(PLAYED)
     lines = ["| world | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for world, row in rows.items():
         cells = [
@@ -82,7 +119,8 @@ Evaluations until a candidate within 5 % of the best was found: median over 20 s
 share of games that got there within the budget, where that is not all of them (the others count with the budget).
 Written by `python -m bench search`; what the worlds are stands in `bench/pool.py` and `bench/landscapes.py`, the
 environment in `search.json`. How often models fail and what they cost is set, not measured.
-The landscapes served while `evolve` was made (on other seeds), so they flatter it; recorded pools are missing yet.
+The landscapes served while `evolve` was made (on other seeds), so they flatter it. How the packages are driven, and
+what of them is left out, stands in `bench/opponents.py`.
 
 """
         + "\n".join(lines)
@@ -96,12 +134,8 @@ The landscapes served while `evolve` was made (on other seeds), so they flatter 
 def run() -> bool:
     """Play all games, write, and say whether the figures were reached."""
     luck = np.random.default_rng(0)
-    games: dict[str, dict[str, list[Game]]] = {}
-    rows: dict[str, Any] = {}
-    for world, by_seed in _worlds().items():
-        games[world] = {name: [play(by_seed[seed], name, seed) for seed in SEEDS] for name in STRATEGIES}
-        rows[world] = _row(games[world], luck)
-        print(world, json.dumps({name: cell["median"] for name, cell in rows[world].items()}), flush=True)
+    games = _play_all(_worlds())
+    rows = {world: _row(played, luck) for world, played in games.items()}
     recorded = {pool.name: pool.facts() for pool in pools()}
     synthetic = [world for world in rows if world not in recorded]
     kinds = {"landscapes": synthetic, "pools": list(recorded), "all": list(rows)}

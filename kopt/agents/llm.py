@@ -7,14 +7,14 @@ through its past without paying. It may be asked several times at once.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kopt.agents.bill import charge
 from kopt.agents.chat.errors import BadReply, PromptRejected, Refused, Truncated, Unavailable
 from kopt.agents.chat.words import ChatModel, Message, Reply, Request
-from kopt.agents.context import Context, Cost
+from kopt.agents.context import Context
 from kopt.agents.edits import EditError
+from kopt.agents.lookups import Tool, converse
 from kopt.agents.normal import identity
 from kopt.agents.planner import Planner
 from kopt.agents.reviewer import Reviewer
@@ -46,6 +46,8 @@ class LlmProposer:
         *,
         planner: Planner | None = None,
         reviewer: Reviewer | None = None,
+        tools: Sequence[Tool] = (),
+        rounds: int = 0,
     ) -> None:
         """Put a proposer together.
 
@@ -53,11 +55,15 @@ class LlmProposer:
             model: who writes, repairs and improves.
             planner: plans what is written afresh.
             reviewer: may hold a proposal back, once a turn.
+            tools: what the model may call before it answers.
+            rounds: how often, at most, for one answer.
         """
         self.name = model.name
         self._model = model
         self._planner = planner
         self._reviewer = reviewer
+        self._tools = tools
+        self._rounds = rounds
         self._remarks: list[str] = []
 
     def explain(self) -> list[str]:
@@ -112,7 +118,7 @@ class LlmProposer:
     def _ask(self, task: Task, request: Request, sample: int) -> _Proposal | None:
         """One candidate; a reply that holds none is answered once with what is wrong with it."""
         try:
-            reply = self._complete(request, sample)
+            reply, request = self._complete(request, sample)
             try:
                 return _Proposal(self._candidate(reply.text, task), request, reply.text)
             except EditError as error:
@@ -131,17 +137,15 @@ class LlmProposer:
             return None
 
     def _read(self, task: Task, request: Request, sample: int) -> _Proposal:
-        reply = self._complete(request, sample)
+        reply, request = self._complete(request, sample)
         return _Proposal(self._candidate(reply.text, task), request, reply.text)
 
     @staticmethod
     def _novel(proposal: _Proposal, seen: set[str]) -> bool:
         return identity(proposal.candidate) not in seen
 
-    def _complete(self, request: Request, sample: int) -> Reply:
-        reply = self._model.complete(request, sample=sample)
-        charge(Cost(reply.worth, reply.took))
-        return reply
+    def _complete(self, request: Request, sample: int) -> tuple[Reply, Request]:
+        return converse(self._model, request, self._tools, rounds=self._rounds, sample=sample)
 
 
 def _answered(request: Request, reply: str, message: Message) -> Request:

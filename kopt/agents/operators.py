@@ -46,10 +46,15 @@ def operators(text: str) -> frozenset[str]:
         if isinstance(node, ast.Call):
             name = _name(node.func)
             if name not in defined:
-                words.update(_SAME.get(word, word) for word in map(str.lower, _WORD.findall(name)))
+                words.update(named(name))
         elif isinstance(node, ast.BinOp):
             words.add(_SIGNS.get(type(node.op), ""))
     return frozenset(words - _SAYS_NOTHING - {""})
+
+
+def named(text: str) -> frozenset[str]:
+    """The words of plain text, as :func:`operators` writes them: ``log_softmax of mm`` is log, softmax, of, matmul."""
+    return frozenset(_SAME.get(word, word) for word in map(str.lower, _WORD.findall(text)))
 
 
 def likeness(one: frozenset[str], other: frozenset[str]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
@@ -13,6 +15,11 @@ from kopt.rl.strategy import Phase, Plan, Trial
 from kopt.rl.team import WRITER, Asked, Explaining, Pair, Team
 from kopt.words import Candidate
 
+LATEST = 16
+"""Answers and evaluations from which is told how long one takes."""
+SPARE = 1.5
+"""Questions open for each that would do, were all answers equally quick."""
+LEAST_SECONDS = 1e-3
 Turn = TypeVar("Turn")
 """What a strategy has to remember of a question."""
 
@@ -33,6 +40,7 @@ class Asking(Searching):
     def __init__(self, team: Team, ledger: Ledger) -> None:
         super().__init__(self._story(), ledger)
         self._team = team
+        self._waits: deque[float] = deque(maxlen=LATEST)
         self.challenger: Challenging | None = None
         """Who looks for inputs on which candidates differ; None: nobody."""
 
@@ -66,14 +74,14 @@ class Asking(Searching):
     ) -> Iterator[tuple[Turn, Candidate | None, Cost]]:
         """What comes of turns, in the order they were begun, with what each has cost.
 
-        As many are open at once as the team allows; an answer that is being looked at no longer counts. ``begin``
+        As many are open at once as :meth:`_ahead` says; an answer that is being looked at no longer counts. ``begin``
         begins another; it gets how many are open, and says None where there is to be none now. It ends when none
         is open, or when no time or no evaluations are left to search with: then nobody waits for answers.
         """
         turns: deque[tuple[Turn, Asked]] = deque()
         while True:
             while (
-                len(turns) < self._team.in_flight
+                len(turns) < self._ahead()
                 and self._team.members
                 and self._may_search(len(turns))
                 and (begun := begin(len(turns))) is not None
@@ -85,7 +93,19 @@ class Asking(Searching):
             answer = self._team.end(asked, self._seconds_to_search())
             if answer is None:
                 return
+            self._waits.append(answer[1].seconds)
             yield turn, *answer
+
+    def _ahead(self) -> int:
+        """How many questions to have open: what keeps the judge busy, for who asks early knows less.
+
+        From what answers and evaluations took when they were made, so that a resumed run asks as early.
+        """
+        waits, trials = self._waits, list(self._seconds)[-LATEST:]
+        if not waits or not trials:
+            return self._team.in_flight
+        needed = SPARE * statistics.median(waits) / max(statistics.median(trials), LEAST_SECONDS)
+        return min(self._team.in_flight, 1 + math.ceil(needed))
 
     def _search(self) -> Plan:
         """Quick trials."""

@@ -47,6 +47,7 @@ def asking(setting: Setting, options: Mapping[str, float]) -> Team:
     from kopt.agents.planner import Planner
     from kopt.agents.reviewer import Reviewer
     from kopt.rl.evidence import Profiles
+    from kopt.rl.looking import lookups
     from kopt.rl.retrieval import similar_kernels
 
     models, in_flight = setting.models, int(options.get(IN_FLIGHT, 1))
@@ -63,9 +64,11 @@ def asking(setting: Setting, options: Mapping[str, float]) -> Team:
     def planner(model: ChatModel) -> Planner | None:
         return Planner(model, int(options["plan"])) if options["plan"] else None
 
+    rounds = int(options["lookups"])
+    tools = lookups(evaluator.settings, setting.run) if rounds else []
     evidence = Profiles(evaluator, setting.ledger, options["profiles"]) if options["profiles"] else None
     proposers = [
-        LlmProposer(model, planner=planner(model), reviewer=reviewer(place))
+        LlmProposer(model, planner=planner(model), reviewer=reviewer(place), tools=tools, rounds=rounds)
         for place, model in enumerate(models)
     ]
     return Team(proposers, _describing(setting, similar), evidence=evidence, in_flight=in_flight)

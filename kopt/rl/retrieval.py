@@ -37,20 +37,22 @@ def similar_kernels(problem: Problem, most: int, settings: Settings, run: str = 
     if document is not None:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             return tuple(from_json(Similar, one) for one in document["kernels"])
-    found = _search(problem, most, settings)
+    found = ranked_kernels(operators(shown_text(problem)), most, settings)
     if run:
         kept.put(key, {"run": run, "problem": problem.name}, {"kernels": found})
     return found
 
 
-def _search(problem: Problem, most: int, settings: Settings) -> tuple[Similar, ...]:
-    words = operators(shown_text(problem))
+def ranked_kernels(
+    words: frozenset[str], most: int, settings: Settings, least: float = ALIKE
+) -> tuple[Similar, ...]:
+    """The kernels whose references name such operators, best first; ``least`` is the likeness from which they count."""
     ranked = []
     for entry in entries(settings.library):
         if isinstance(entry, Entry):
             with contextlib.suppress(TamperedKernel, KeyError, TypeError, ValueError, AttributeError):
                 alike, kernel = _read(entry, words)
-                if alike >= ALIKE:
+                if alike >= least:
                     ranked.append((-alike, -kernel.gain, kernel.name, kernel))
     return tuple(kernel for *_, kernel in sorted(ranked, key=lambda one: one[:3])[:most])
 

@@ -74,6 +74,13 @@ BRIEFING = (
         most=10,
     ),
     Option(
+        name="lookups",
+        help="Rounds of look-ups (notes, kernels of the library) a model may make before it answers; 0: none.",
+        default=0,
+        least=0,
+        most=10,
+    ),
+    Option(
         name="adversary",
         help="How often, at most, a model proposes inputs on which two candidates may differ; 0: never.",
         default=0,
@@ -91,7 +98,7 @@ BRIEFING = (
 IN_FLIGHT = "in_flight"
 _IN_FLIGHT = Option(
     name=IN_FLIGHT,
-    help="Proposals asked for at once, while others are evaluated; 1: one after the other.",
+    help="Most proposals asked for at once, while others are evaluated; no more than keep the judge busy.",
     default=4,
     least=1,
     most=64,

@@ -54,8 +54,14 @@ def build(sandbox: Sandbox, place: Place, command: str, seconds: float) -> tuple
             answer = runner.request("build", body, timeout=seconds + 10.0, fds=[fd])
         except RunnerError as error:
             return None, str(error)
-        data = _read(fd) if answer.get("built") is True else None
-        return data or None, str(answer.get("log") or "")[:8000]
+        log, built = str(answer.get("log") or "")[:8000], answer.get("built") is True
+        if built and os.fstat(fd).st_size > MOST_OUTPUT:
+            most = MOST_OUTPUT >> 20
+            return (
+                None,
+                f"error: the build leaves more than {most} MiB; let it remove what the program does not need",
+            )
+        return (_read(fd) or None) if built else None, log
 
 
 def run(sandbox: Sandbox, place: Place, command: str, data: bytes, seconds: float) -> Ran:

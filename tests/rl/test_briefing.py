@@ -12,7 +12,7 @@ from rl_doubles import PROBLEM, evaluation
 
 sys.path.append(str(Path(__file__).parent.parent / "agents"))
 
-from fake_openai import FakeOpenAI, say
+from fake_openai import FakeOpenAI, call, say
 
 from kopt.agents.chat.cache import ReplyCache
 from kopt.agents.chat.client import Client
@@ -129,6 +129,24 @@ def test_a_reviewer_that_rambles_is_no_veto(tmp_path):
         run = Run(tmp_path, server, {"bad": 1.1})
         run.work({"evaluations": 1}, review=1)
     assert run.tried == [("bad", "full")] and run.kinds("candidate.vetoed") == []
+
+
+def test_a_model_looks_up_several_things_at_once_before_it_answers(tmp_path):
+    def looking(body):
+        if body["messages"][-1]["role"] != "tool":
+            return call(
+                ("notes", '{"words": "exp"}'), ("library_search", '{"words": "softmax"}'), usage=USAGE
+            )
+        return kernel("good")
+
+    with FakeOpenAI(looking) as server:
+        run = Run(tmp_path, server, {"good": 1.5})
+        spent = run.work({"evaluations": 1}, lookups=2)
+    first, second = server.requests
+    assert [tool["function"]["name"] for tool in first["tools"]] == ["library_search", "notes"]
+    told = [message["content"] for message in second["messages"] if message["role"] == "tool"]
+    assert "exp" in told[0] and "nothing is known" in told[1]
+    assert run.tried == [("good", "full")] and spent["tokens"] == 2 * 110
 
 
 def test_plans_are_made_before_first_versions_and_paid_for(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from kopt.kernels.library import admit, find, remove
 from kopt.problems import load, suite_problems
+from kopt.rl.looking import lookups
 from kopt.rl.retrieval import similar_kernels
 from kopt.settings import Settings
 
@@ -70,3 +71,19 @@ def test_a_run_is_shown_the_same_to_its_end(settings):
     for file in (settings.home / "retrieved").rglob("*.json"):
         file.write_text('{"reply": {"kernels": [1]}}')
     assert names(settings, "softmax", run="r1") == ["newer"]  # what cannot be read is looked up anew
+
+
+def test_models_look_up_kernels_and_notes_and_a_run_is_told_the_same_again(settings):
+    put(settings, "soft", "softmax", 3.0)
+    library, notes = (tool.call for tool in lookups(settings, "run1"))
+    assert "soft (cpp, 3 times" in library({"words": "softmax  of rows"}) and "int soft;" in library(
+        {"words": "softmax"}
+    )
+    assert "exp" in notes({"words": "softmax exp"})
+    remove("soft", settings.library)
+    assert "int soft;" in library({"words": "softmax of rows"})
+    other, _ = (tool.call for tool in lookups(settings, "run2"))
+    assert other({"words": "softmax"}) == "nothing is known of that"
+    for bad in ({}, {"words": 7}, {"words": "  "}):
+        with pytest.raises(ValueError, match='"words"'):
+            library(bad)
