@@ -40,8 +40,8 @@ IDLE = 16
 class Breeding:
     """The options of :class:`Evolve`; what they mean stands in :mod:`kopt.rl.strategy_options`."""
 
-    population: int = 6
-    islands: int = 2
+    population: int = 4
+    islands: int = 1
     migration: int = 20
     stall: int = 12
     patience: int = 48
@@ -110,6 +110,10 @@ class Evolve(Asking):
                 self._refusals += 1
                 turn.refused += 1
                 if turn.refused < REFUSED:
+                    if (
+                        turn.arm[1] == OPTIMISER and turn.island.members
+                    ):  # another parent: this one's variations are known by now
+                        turn.parent = self._islands.parent(turn.island)
                     again.append(turn)
                     continue
             if candidate is None:

@@ -124,8 +124,14 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         *BRIEFING,
     ),
     "evolve": (
-        Option(name="population", help="Correct candidates an island keeps.", default=6, least=1, most=1000),
-        Option(name="islands", help="Populations that evolve apart.", default=2, least=1, most=100),
+        Option(name="population", help="Correct candidates an island keeps.", default=4, least=1, most=1000),
+        Option(
+            name="islands",
+            help="Populations that evolve apart; several for long runs.",
+            default=1,
+            least=1,
+            most=100,
+        ),
         Option(name="migration", help="Evaluations between exchanges of islands' best.", default=20, least=1),
         Option(
             name="stall",

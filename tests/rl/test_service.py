@@ -20,7 +20,8 @@ from kopt.rl.ledger import DEVICE_SECONDS, EVALUATIONS, BudgetExhausted
 from kopt.rl.service import answers
 from kopt.rl.service.budget import Budget
 from kopt.rl.service.library import search
-from kopt.rl.service.requests import CandidateText, candidate_from, check_candidate, problem_from
+from kopt.rl.service.menu import Menu
+from kopt.rl.service.requests import CandidateText, candidate_from, check_candidate
 from kopt.rl.service.turn import turn
 from kopt.words import Language, Style
 
@@ -87,8 +88,8 @@ def test_a_text_is_a_problem_like_a_file():
     name = "rms_norm"
     text = suite_problems()[name].read_text()
     given, shipped = (
-        problem_from(text.replace("\n", "\r\n"), {"hidden": 64}),
-        problem_from(name, {"hidden": 64}),
+        Menu().load(text.replace("\n", "\r\n"), {"hidden": 64}),
+        Menu().load(name, {"hidden": 64}),
     )
     assert given.name == "problem" and list(given.sources.values()) == list(shipped.sources.values())
     assert "64" in given.sources["problem.py"]

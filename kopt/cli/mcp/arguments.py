@@ -23,7 +23,8 @@ class CandidateGiven(Arguments):
     """A candidate's texts."""
 
     files: dict[str, str] = Field(
-        description="File name -> text, e.g. {'kernel.cpp': '...'}; at most 16 files, 512 KiB together."
+        description="File name -> text, e.g. {'kernel.cpp': '...'}, of a code problem the changed files, whole; "
+        "at most 16 files, 512 KiB together."
     )
     entry: str | None = Field(
         default=None, max_length=200, description="FILE::SYMBOL; needed only with several source files."
@@ -42,7 +43,7 @@ class About(Arguments):
     problem: str = Field(
         min_length=1,
         max_length=MOST_PROBLEM_BYTES,
-        description="The name of a shipped problem, the text of a problem file, or the id (p-...) given for it. "
+        description="The name of a problem that the server knows, the text of a problem file, or its id (p-...). "
         "Paths are not read.",
     )
     overrides: dict[str, Value] = Field(

@@ -21,7 +21,8 @@ from kopt.errors import UsageError
 
 EXAMPLES = (
     "Exit status: 0 the client went away, 2 unusable input, 130 Ctrl-C.  "
-    "Example: kopt mcp --budget-evaluations 200; kopt mcp --http 8765 --token-file token.txt"
+    "Example: kopt mcp --budget-evaluations 200; kopt mcp --problem my_program/; "
+    "kopt mcp --http 8765 --token-file token.txt"
 )
 
 
@@ -47,6 +48,14 @@ def mcp(
     budget_seconds: Annotated[
         float | None,
         typer.Option("--budget-seconds", metavar="S", help="Most seconds of work; waiting is free."),
+    ] = None,
+    problems: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--problem",
+            metavar="PATH",
+            help="A problem file, or the folder of a code problem, that clients may ask for by its name; repeatable.",
+        ),
     ] = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
     policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
@@ -79,8 +88,10 @@ def mcp(
     import asyncio
 
     from kopt.rl.service.jobs import Service
+    from kopt.rl.service.menu import Menu
 
     service = Service(
+        menu=Menu.of(problems or ()),
         budget_evaluations=budget_evaluations,
         budget_seconds=budget_seconds,
         sandbox=sandbox.value,

@@ -23,7 +23,6 @@ from kopt.rl.service.requests import (
     Request,
     check_candidate,
     check_overrides,
-    check_problem,
 )
 
 
@@ -83,7 +82,7 @@ class Toolbox:
 
     async def evaluate(self, asked: given.Evaluate) -> Answer:
         """The judge's word on one candidate."""
-        candidate, name = self._candidate(asked.candidate)
+        candidate, name = self._candidate(asked.candidate, asked)
         request = Request(
             kind="evaluate",
             candidates=(candidate,),
@@ -97,7 +96,7 @@ class Toolbox:
         names: dict[str, str] = {}
         candidates: tuple[CandidateText, ...] = ()
         if asked.candidate is not None:
-            candidate, names["candidate"] = self._candidate(asked.candidate)
+            candidate, names["candidate"] = self._candidate(asked.candidate, asked)
             candidates = (candidate,)
         request = Request(kind="profile", candidates=candidates, **self._about(asked))
         wait, evaluations = asked.wait_seconds, len(candidates)
@@ -105,7 +104,9 @@ class Toolbox:
 
     async def compare(self, asked: given.Compare) -> Answer:
         """Two candidates, timed against each other."""
-        (first, name), (second, other) = self._candidate(asked.candidate), self._candidate(asked.against)
+        (first, name), (second, other) = (
+            self._candidate(one, asked) for one in (asked.candidate, asked.against)
+        )
         request = Request(
             kind="compare",
             candidates=(first, second),
@@ -122,7 +123,7 @@ class Toolbox:
         wanted: float = 1
         options: dict[str, Any] = {"name": asked.name}
         if asked.candidate is not None:
-            candidate, names["candidate"] = self._candidate(asked.candidate)
+            candidate, names["candidate"] = self._candidate(asked.candidate, asked)
             candidates = (candidate,)
         else:
             options["seconds"] = asked.budget_seconds
@@ -152,10 +153,10 @@ class Toolbox:
         return Answer({"kernels": found})
 
     def _about(self, asked: given.About) -> dict[str, Any]:
-        problem = self._problems.get(asked.problem) or check_problem(asked.problem)
+        problem = self._problems.get(asked.problem) or self._service.menu.check(asked.problem)
         return {"problem": problem, "overrides": check_overrides(dict(asked.overrides))}
 
-    def _candidate(self, asked: given.CandidateGiven | str) -> tuple[CandidateText, str]:
+    def _candidate(self, asked: given.CandidateGiven | str, about: given.About) -> tuple[CandidateText, str]:
         if isinstance(asked, str):
             known = self._candidates.get(asked)
             if known is None:
@@ -163,7 +164,8 @@ class Toolbox:
                     f"no candidate {asked[:40]!r}: send its files, or the id that `evaluate` gave for them"
                 )
             return known, asked
-        candidate = check_candidate(CandidateText(files=dict(asked.files), entry=asked.entry))
+        code = self._service.menu.is_code(about.problem)
+        candidate = check_candidate(CandidateText(files=dict(asked.files), entry=asked.entry), code=code)
         return candidate, self._candidates.put(candidate, [asked.files, asked.entry])
 
     async def _work(
@@ -197,7 +199,8 @@ TOOLS: dict[str, Tool] = {
         Tool(
             name="describe_problem",
             description="What to compute: the reference, the call a candidate must answer to (with a C++ frame), the "
-            f"workloads that may be known, and this machine. Start here. {_JOB}",
+            "workloads that may be known, and this machine; of a code problem its files, what may be changed, and its "
+            f"commands. Start here. {_JOB}",
             arguments=given.DescribeProblem,
             run=Toolbox.describe_problem,
             reads=True,
@@ -228,7 +231,7 @@ TOOLS: dict[str, Tool] = {
             name="submit",
             description="For the library, in the background: a candidate is judged with full effort and sanitizers "
             "and admitted if it certainly beats every baseline; without one, kopt itself searches within the "
-            "budget. Answers with a job handle.",
+            "budget. A change to a code problem that wins becomes a git patch. Answers with a job handle.",
             arguments=given.Submit,
             run=Toolbox.submit,
         ),

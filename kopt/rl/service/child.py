@@ -27,10 +27,21 @@ class Worker:
         self._process = process
 
     @classmethod
-    async def start(cls, sandbox: str, policy: str) -> Worker:
-        """Start one; it is ready at once and loads what it needs with the first request."""
+    async def start(cls, sandbox: str, policy: str, problems: Mapping[str, str]) -> Worker:
+        """Start one that knows these problems (name -> path) besides those shipped.
+
+        It is ready at once and loads what it needs with the first request.
+        """
         # -P: not from the current directory, which may be a checkout with links named like public packages.
-        command = [sys.executable, "-P", "-m", "kopt.rl.service.worker", sandbox, policy]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "kopt.rl.service.worker",
+            sandbox,
+            policy,
+            json.dumps(dict(problems)),
+        ]
         pipe = asyncio.subprocess.PIPE
         return cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_MOST_LINE))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kopt.errors import UsageError
-from kopt.rl.service import answers, profiles
-from kopt.rl.service.requests import Request, candidate_from, problem_from
+from kopt.rl.judges import open_judge
+from kopt.rl.service import answers, code_desk, profiles
+from kopt.rl.service.menu import Menu
+from kopt.rl.service.requests import Request, candidate_from
 from kopt.rl.strategy import is_win
 from kopt.settings import Settings
 from kopt.words import Candidate, Evaluation, Language, Problem
 
 if TYPE_CHECKING:
+    from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -24,9 +27,12 @@ _TIMED = (Language.CPP, Language.TORCH)
 class Desk:
     """Answers requests; not safe for several threads. Close it to end what it keeps warm."""
 
-    def __init__(self, settings: Settings, sandbox: str, policy: str, tell: Tell) -> None:
+    def __init__(
+        self, settings: Settings, sandbox: str, policy: str, tell: Tell, menu: Menu | None = None
+    ) -> None:
         self._settings, self._sandbox, self._policy, self._tell = settings, sandbox, policy, tell
-        self._evaluator: Evaluator | None = None
+        self._menu = menu or Menu()
+        self._judge: Evaluator | CodeEvaluator | None = None
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Do one job.
@@ -40,12 +46,17 @@ class Desk:
         * ``submit``: ``name`` of the kernel or None. With a candidate, it is judged as for admission and admitted
           if it wins; without, kopt searches, within ``seconds`` and ``evaluations`` (None is no limit).
 
+        A code problem knows ``describe``, ``evaluate`` and ``submit`` of a change, which answers with its patch.
+
         Raises:
             KoptError: the request cannot be answered; in one line.
         """
-        problem = problem_from(request.problem, request.overrides)
-        candidates = [candidate_from(given) for given in request.candidates]
+        problem = self._menu.load(request.problem, request.overrides)
+        code = problem.format == "code"
+        candidates = [candidate_from(given, code=code) for given in request.candidates]
         try:
+            if code:
+                return self._change(problem, candidates, request)
             if request.kind == "describe":
                 return answers.description(problem, self._open(problem))
             if request.kind == "evaluate":
@@ -63,18 +74,19 @@ class Desk:
 
     def close(self) -> None:
         """End the warm judge, if there is one."""
-        evaluator, self._evaluator = self._evaluator, None
-        if evaluator is not None:
-            evaluator.close()
+        judge, self._judge = self._judge, None
+        if judge is not None:
+            judge.close()
 
     def _open(self, problem: Problem, expecting: Candidate | None = None) -> Evaluator:
-        from kopt.verifiers.evaluator import Evaluator
+        return cast("Evaluator", self._open_any(problem, expecting))
 
-        warm = self._evaluator
+    def _open_any(self, problem: Problem, expecting: Candidate | None = None) -> Evaluator | CodeEvaluator:
+        warm = self._judge
         if warm is None or warm.problem.digest != problem.digest:
             self.close()
             self._tell({"stage": "opening the problem"})
-            self._evaluator = warm = Evaluator(
+            self._judge = warm = open_judge(
                 problem,
                 sandbox=self._sandbox,
                 settings=self._settings,
@@ -83,6 +95,35 @@ class Desk:
                 policy=self._policy,
             )
         return warm
+
+    def _change(self, problem: Problem, candidates: list[Candidate], request: Request) -> dict[str, Any]:
+        """The same for a code problem.
+
+        Raises:
+            UsageError: it has no answer to such a question.
+        """
+        kind = request.kind
+        if kind in ("profile", "compare"):
+            raise UsageError(
+                f"{problem.name} is a code problem: evaluate changes, each is timed against the original"
+            )
+        if kind == "submit" and not candidates:
+            raise UsageError(
+                f"{problem.name} is a code problem: submit a change; kopt's own search needs a model"
+            )
+        evaluator = cast("CodeEvaluator", self._open_any(problem))
+        if kind == "describe":
+            return code_desk.description(problem, evaluator)
+        if kind == "evaluate":
+            found = code_desk.evaluate(evaluator, candidates[0], request.options, request.options["effort"])
+            return dict(found["evaluation"])
+        from kopt.rl.weakness import refuse_weak
+        from kopt.store import Store
+
+        with Store(self._settings.database_url) as store:
+            self._tell({"stage": "lint"})
+            refuse_weak(problem, evaluator, store, allow_weak=False, observer=self._observe)
+        return code_desk.evaluate(evaluator, candidates[0], request.options, "full")
 
     def _observe(self, kind: str, payload: Mapping[str, Any]) -> None:
         if kind == "stage" and payload.get("state") == "started":

@@ -22,6 +22,7 @@ from kopt.rl.ledger import DEVICE_SECONDS, EVALUATIONS, BudgetExhausted
 from kopt.rl.service.budget import Budget
 from kopt.rl.service.child import Worker, WorkerEnded
 from kopt.rl.service.job import Job, JobState
+from kopt.rl.service.menu import Menu
 from kopt.rl.service.requests import Request
 from kopt.words import to_json
 
@@ -43,7 +44,9 @@ class Service:
         budget_seconds: float | None = None,
         sandbox: str = "auto",
         policy: str = "allow-library",
+        menu: Menu | None = None,
     ) -> None:
+        self.menu = menu or Menu()
         self.budget = Budget(budget_evaluations, budget_seconds)
         self._sandbox, self._policy = sandbox, policy
         self._jobs: dict[str, Job] = {}
@@ -150,7 +153,7 @@ class Service:
         request, limit = self._request(job)
         try:
             if self._worker is None or not self._worker.alive:
-                self._worker = await Worker.start(self._sandbox, self._policy)
+                self._worker = await Worker.start(self._sandbox, self._policy, self.menu.added)
             if job.unwanted:
                 raise WorkerEnded("it was given up before it began")
             async with asyncio.timeout(None) as clock:

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from kopt.errors import UsageError
-from kopt.problems import load, problem_of, suite_problems
-from kopt.words import Candidate, Language, Problem, Style
+from kopt.rl.code_candidate import code_candidate
+from kopt.words import Candidate, Language, Style
 from kopt.words.source_file import SUFFIXES, candidate_of
 
 MOST_PROBLEM_BYTES = 256 << 10
@@ -21,7 +21,6 @@ MOST_FILES = 16
 MOST_OVERRIDES = 32
 PROPOSER = "client"
 _NAME = re.compile(r"(?!.{101})\w[\w.+-]*(?:/\w[\w.+-]*)*", re.ASCII)
-_SHIPPED = re.compile(r"\w{1,64}", re.ASCII)
 
 Kind = Literal["describe", "evaluate", "profile", "compare", "submit"]
 Value = str | int | float | bool
@@ -46,23 +45,6 @@ class Request:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def check_problem(problem: str) -> str:
-    """The name of a shipped problem, or a text of a size that is taken.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if "\n" in problem:
-        return _sized(problem, "the problem", MOST_PROBLEM_BYTES)
-    shipped = suite_problems()
-    if not _SHIPPED.fullmatch(problem) or problem not in shipped:
-        raise UsageError(
-            f"no shipped problem of that name: give one of {', '.join(sorted(shipped))}, "
-            "or the text of a problem file; paths are not read here"
-        )
-    return problem
-
-
 def check_overrides(overrides: dict[str, Value]) -> dict[str, Value]:
     """New values for a problem's constants.
 
@@ -74,12 +56,14 @@ def check_overrides(overrides: dict[str, Value]) -> dict[str, Value]:
     for name, value in overrides.items():
         if not name.isidentifier() or len(name) > 64 or len(str(value)) > 200:
             raise UsageError('overrides: give names of constants and short values, as {"batch": 16}')
-        _sized(str(value), "overrides", 1000)
+        sized(str(value), "overrides", 1000)
     return overrides
 
 
-def check_candidate(given: CandidateText) -> CandidateText:
+def check_candidate(given: CandidateText, *, code: bool = False) -> CandidateText:
     """A candidate whose names, sizes and entry can be used; its text is for the judge.
+
+    ``code``: it is a change to a code problem, which has no entry and may have files of any kind.
 
     Raises:
         UsageError: one of them cannot.
@@ -91,7 +75,11 @@ def check_candidate(given: CandidateText) -> CandidateText:
             raise UsageError(
                 "files: a name is plain and relative, as kernel.cpp or include/tile.h, of at most 100 letters"
             )
-    _sized("".join(given.files.values()), "the candidate", MOST_CANDIDATE_BYTES)
+    sized("".join(given.files.values()), "the candidate", MOST_CANDIDATE_BYTES)
+    if code:
+        if given.entry is not None:
+            raise UsageError("entry: a change to a code problem has none; leave it out")
+        return given
     file, mark, symbol = _entry(given)
     if PurePosixPath(file).suffix.lower() not in SUFFIXES:
         raise UsageError(
@@ -116,7 +104,12 @@ def _entry(given: CandidateText) -> tuple[str, str, str]:
     return file, mark, symbol
 
 
-def _sized(text: str, what: str, most: int) -> str:
+def sized(text: str, what: str, most: int) -> str:
+    """A text that can be encoded and is not too long.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -128,19 +121,10 @@ def _sized(text: str, what: str, most: int) -> str:
     return text
 
 
-def problem_from(problem: str, overrides: dict[str, Value]) -> Problem:
-    """The problem; nothing of it is executed.
-
-    Raises:
-        ProblemError: it cannot be used.
-    """
-    if "\n" in problem:
-        return problem_of(problem.replace("\r\n", "\n"), "problem.py", overrides)
-    return load(suite_problems()[problem], overrides)
-
-
-def candidate_from(given: CandidateText) -> Candidate:
-    """The candidate, however bad its text is."""
+def candidate_from(given: CandidateText, *, code: bool = False) -> Candidate:
+    """The candidate, however bad its text is; ``code``: of a code problem."""
+    if code:
+        return code_candidate(given.files, proposer=PROPOSER)
     file, mark, symbol = _entry(given)
     found = candidate_of(file, given.files[file])
     style = found.style

@@ -21,6 +21,7 @@ from typing import IO, Any
 from kopt.errors import KoptError
 from kopt.rl.service import answers
 from kopt.rl.service.desk import Desk
+from kopt.rl.service.menu import Menu
 from kopt.rl.service.requests import Request
 from kopt.rl.service.turn import turn
 from kopt.settings import settings
@@ -46,13 +47,13 @@ class _Wire:
 
 def main() -> None:
     """Serve until stdin ends or a signal comes."""
-    sandbox, policy = sys.argv[1:3]
+    sandbox, policy, added = sys.argv[1:4]
     wire = _Wire()
     inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     threading.Thread(target=_read, args=(inbox,), name="kopt-requests", daemon=True).start()
-    desk = Desk(settings(), sandbox, policy, wire.send)
+    desk = Desk(settings(), sandbox, policy, wire.send, Menu(json.loads(added)))
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError), contextlib.closing(desk):
         while True:
             try:
