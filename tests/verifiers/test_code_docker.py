@@ -19,7 +19,7 @@ from kopt.verifiers.sampling import Effort
 from kopt.words import Verdict
 
 pytestmark = [pytest.mark.needs("docker"), pytest.mark.xdist_group("docker")]
-WRONG = "def squares(numbers):\n    return sum(n * n for n in numbers) + (len(numbers) > 100)\n"
+WRONG = "def squares(numbers):\n    found = list(numbers)\n    return sum(n * n for n in found) + (len(found) > 100)\n"
 STAYS = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n    os._exit(0)\n" + FAST
 
 
@@ -34,7 +34,7 @@ def test_a_faster_program_is_right_and_faster(judge: CodeEvaluator) -> None:
     found = judge.evaluate(change(FAST))
     assert found.verdict is Verdict.CORRECT, found.reason
     gain = found.speedup[BEFORE]
-    assert gain is not None and gain.low > 1.2 and found.sandbox["kind"] == "docker"
+    assert gain is not None and gain.low > 1.2 and found.sandbox["backend"] == "docker"
 
 
 def test_a_wrong_one_is_wrong_and_one_that_leaves_a_process_is_not_waited_for(judge: CodeEvaluator) -> None:
@@ -49,7 +49,9 @@ def test_a_compiled_program_is_built_in_the_container(docker: None) -> None:
     problem = load(suite_code()["inversions"])
     with CodeEvaluator(problem, sandbox="docker") as evaluator:
         path, text = next((n, t) for n, t in problem.sources.items() if n.endswith(".cpp"))
-        found = evaluator.evaluate(code_candidate({path: text + "\n// the same\n"}), effort=Effort.VERIFY)
+        same = text.replace("uint64_t count = 0;", "uint64_t count{0};")
+        found = evaluator.evaluate(code_candidate({path: same}), effort=Effort.VERIFY)
         assert found.verdict is Verdict.CORRECT, found.reason
-        broken = evaluator.evaluate(code_candidate({path: text.replace(";", "", 1)}), effort=Effort.VERIFY)
+        broken = code_candidate({path: text.replace("uint64_t count = 0;", "uint64_t count = 0")})
+        broken = evaluator.evaluate(broken, effort=Effort.VERIFY)
         assert broken.verdict is Verdict.BUILD_FAILED
