@@ -1,9 +1,9 @@
 """Throughput: how busy the judge is while models, 100 ms away, propose; and whether proposing disturbs its clock.
 
-The real loop, store, ledger and ``evolve``; a model that answers after 100 ms, through the real proposer:
-prompts are built, replies parsed, edits applied. Three judges: the real one with quick effort (a build and a measurement
-of seconds), and stand-ins that take 200 ms and 50 ms, which no judge that builds and times does. A judge is busy
-from being asked to its answer; what counts is from its first question to its last answer.
+The real loop, store, ledger and ``evolve``; a model that answers after 100 ms, through the real proposer: prompts are
+built, replies parsed, edits applied. Three judges: the real one with quick effort (it builds and measures for seconds),
+and stand-ins that take 200 ms and 50 ms, which no judge that builds and times does. A judge is busy from being asked to
+its answer; what counts is from its first question to its last answer.
 
 Beside it: one kernel judged in turns with nobody proposing and with eight threads that do nothing but propose, which is
 more than any run does. The ratio of its seconds per call says what that does to what is measured.

@@ -3,7 +3,7 @@
 The shape is ShinkaEvolve's (Lange et al., "ShinkaEvolve: Towards open-ended and sample-efficient program evolution",
 2025): an island's turn; the bandit says which model works in which role; the role says on what (the optimiser on a
 parent drawn from the island, the repairer on a failure, the writer on nothing); what is not novel is asked for again
-before it costs an evaluation; what comes back is judged and moves the populations.
+before it costs an evaluation, from another parent; what comes back is judged and moves the populations.
 
 Given the same evaluations, the same proposals and the same seed it asks for the same trials: all luck comes from one
 generator, and what decides (scores, prices of replies, seconds of evaluations) is what was recorded.

@@ -127,7 +127,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(name="population", help="Correct candidates an island keeps.", default=4, least=1, most=1000),
         Option(
             name="islands",
-            help="Populations that evolve apart; several for long runs.",
+            help="Populations that evolve apart and exchange their best.",
             default=1,
             least=1,
             most=100,
