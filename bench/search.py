@@ -28,7 +28,7 @@ from kopt.settings import settings
 SEEDS = range(20)
 AGAINST = ("random", "best-of-n")
 UNSEEN = ("conv_wide", "linear_few_rows", "linear_shallow")
-"""Pools that were recorded after ``evolve`` got its defaults; the others were looked at while they were chosen."""
+"""Pools that nobody looked at while ``evolve`` got its defaults; the others were looked at."""
 PLAYED = (*STRATEGIES, *PACKAGES)
 NEED = {"fewer": 1.5, "overhead_ms": 20.0, "problems": 8}
 
