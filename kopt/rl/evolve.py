@@ -110,10 +110,7 @@ class Evolve(Asking):
                 self._refusals += 1
                 turn.refused += 1
                 if turn.refused < REFUSED:
-                    if (
-                        turn.arm[1] == OPTIMISER and turn.island.members
-                    ):  # another parent: this one's variations are known by now
-                        turn.parent = self._islands.parent(turn.island)
+                    self._renew(turn)
                     again.append(turn)
                     continue
             if candidate is None:
@@ -155,6 +152,11 @@ class Evolve(Asking):
             self._islands.mend(broken)
             return _Turn(island, arm, broken, island.age)
         return _Turn(island, arm, None, island.age)
+
+    def _renew(self, turn: _Turn) -> None:
+        """Another parent for a turn whose proposal was not novel: of the one it had, the variations are known."""
+        if turn.arm[1] == OPTIMISER and turn.island.members:
+            turn.parent, turn.age = self._islands.parent(turn.island), turn.island.age
 
     def _question(self, turn: _Turn) -> Asked:
         """Ask for what a turn wants; where its model has been left out, another one."""

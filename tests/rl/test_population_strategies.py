@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from rl_doubles import PROBLEM, TableJudge, candidate
@@ -174,6 +175,21 @@ def test_evolve_evaluates_no_program_twice_and_says_so(store):
     assert judge.calls == [("same", "quick"), ("same", "full")] and "nothing more" in ended
     assert "not novel and not evaluated" in strategy.explain()[-1]
     assert len({sample for _, _, sample in same.asked}) > 3  # it was asked for other answers
+
+
+def test_evolve_asks_about_another_parent_where_ones_variations_are_known(store):
+    class Stuck(Climber):
+        def propose(self, context):
+            wanted = context.wanted
+            self.asked.append((wanted.role, wanted.parent[0].notes["title"] if wanted.parent else None))
+            yield program("child" if wanted.parent else f"w{len(self.asked)}")
+
+    stuck = Stuck("w")
+    session(store, new_run(store), "evolve", TableJudge(lambda *_: 1.2), [stuck], {"evaluations": 9})
+    optimised = [about for role, about in stuck.asked if role == "optimiser"][
+        :8
+    ]  # until one has no other left
+    assert len(optimised) == 8 and sum(one == other for one, other in pairwise(optimised)) <= 2
 
 
 def test_evolve_prefers_the_cheaper_of_equals_where_dollars_are_scarce(store):
