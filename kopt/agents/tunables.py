@@ -1,4 +1,4 @@
-"""Give a candidate's tunables values: macros in C++ and CUDA, module constants in Python.
+"""Give a candidate's tunables values: where they are declared, else as macros (C++, CUDA) or module constants (Python).
 
 A tunable is a choice the sources contain by name; the schedule varies and what is computed does not (TVM's split of
 schedule from computation).
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from kopt.words import Candidate, Language
+from kopt.words.declared_tunables import rewrite
 
 Choice = int | float | str
 
@@ -52,8 +53,10 @@ def instantiate(candidate: Candidate, values: Mapping[str, Choice]) -> Candidate
 def _rewrite(
     text: str, chosen: Mapping[str, Choice], changed: Mapping[str, Choice], language: Language, entry: bool
 ) -> str:
+    text, done = rewrite(text, changed)
     for name, value in chosen.items():
         text = text.replace("{{" + name + "}}", str(value))
+    changed = {name: value for name, value in changed.items() if name not in done}
     if language in (Language.CPP, Language.CUDA):
         macros = "".join(f"#define {name} {value}\n" for name, value in changed.items())
         return macros + text if entry else text

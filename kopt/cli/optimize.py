@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,6 +40,7 @@ class StrategyName(enum.StrEnum):
     """How to search."""
 
     OFFLINE = "offline"
+    TUNE = "tune"
     REFINE = "refine"
     BEST_OF_N = "best-of-n"
     BEAM = "beam"
@@ -69,6 +71,14 @@ def optimize(
             help="A coding agent's command line that works on it, in a folder with TASK.md (docs/agents.md).",
         ),
     ] = None,
+    candidate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--candidate",
+            metavar="FILE",
+            help="A kernel whose declared tunables are searched, without a model (docs/candidates.md). Repeatable.",
+        ),
+    ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,7 +97,8 @@ def optimize(
         StrategyName | None,
         typer.Option(
             "--strategy",
-            help="How to search: `offline` needs no key; the others need a model, whose default is `refine`.",
+            help="How to search: `offline` needs no key, `tune` a --candidate; the others need a model, whose default "
+            "is `refine`.",
         ),
     ] = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
@@ -115,6 +126,7 @@ def optimize(
             options=options,
             models=model or (),
             agent=agent,
+            candidates=candidate or (),
             prices=price or (),
             budget_dollars=budget_dollars,
             budget_tokens=budget_tokens,

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from kopt.agents.context import Cost, Wanted
 from kopt.rl.ledger import EVALUATIONS, Ledger
-from kopt.rl.searching import Searching
+from kopt.rl.searching import Search, Searching
 from kopt.rl.strategy import Phase, Plan, Trial
 from kopt.rl.team import WRITER, Asked, Explaining, Pair, Team
 from kopt.words import Candidate
@@ -43,6 +43,8 @@ class Asking(Searching):
         self._waits: deque[float] = deque(maxlen=LATEST)
         self.challenger: Challenging | None = None
         """Who looks for inputs on which candidates differ; None: nobody."""
+        self.tuner: Callable[[Candidate], Search] | None = None
+        """How the best candidate's tunables are searched once the models are done, where it declares any."""
 
     def explain(self) -> list[str]:
         """What the models and their servers had to say."""
@@ -62,6 +64,9 @@ class Asking(Searching):
                 yield Trial(candidate=candidate, effort="full", phase="confirm")
             return
         yield from self._search()
+        for candidate, evaluation in self._ranked()[:1]:
+            if self.tuner is not None and candidate.tunables:
+                yield from self._tune(self.tuner(candidate), evaluation)
         yield from self._confirm()
 
     def _ask(self, proposer: Explaining, wanted: Wanted | None = None) -> Asked:

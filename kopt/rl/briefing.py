@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from kopt.rl.ledger import Ledger
 from kopt.rl.strategy_options import IN_FLIGHT
 from kopt.rl.team import Describe, History, Pair, Team
-from kopt.words import Problem
+from kopt.words import Candidate, Problem
 
 if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
@@ -25,6 +25,7 @@ class Setting:
     """What a strategy is put to work with.
 
     ``run`` names what is looked up once; it is "" where there is no run. ``order``: which agent is to be driven.
+    ``given``: the candidates whose tunables are to be searched.
     """
 
     problem: Problem
@@ -33,6 +34,7 @@ class Setting:
     models: Sequence[ChatModel] = ()
     run: str = ""
     order: Order | None = None
+    given: tuple[Candidate, ...] = ()
 
 
 def asking(setting: Setting, options: Mapping[str, float]) -> Team:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
-from kopt.rl.searching import STEP, Searching
+from kopt.rl.searching import Search, Searching
 from kopt.rl.strategy import Plan, Trial, score
 from kopt.words import Candidate, Evaluation, Language
 
@@ -22,9 +22,6 @@ TUNED = 2
 """How many base candidates are tuned."""
 WORTH_TUNING = 0.7
 """A base candidate this much worse than the best one is not tuned."""
-PATIENCE = 10
-"""Trials in a row without a gain of :data:`STEP` after which tuning a candidate ends."""
-
 TIMED = (Language.CPP, Language.TORCH)
 CHECK_SECONDS = 10.0
 """What has to be left for a candidate that can only be checked."""
@@ -38,16 +35,6 @@ class Source(Protocol):
 
     def explain(self) -> list[str]:
         """Why it proposed nothing, or what it left out."""
-
-
-class Search(Protocol):
-    """Ask/tell over one candidate's tunables."""
-
-    def ask(self) -> Candidate | None:
-        """Another instance of the candidate, or None when all were tried."""
-
-    def tell(self, candidate: Candidate, cost: float | None, /) -> None:
-        """The instance's time over the better baseline's, or None when it is not correct."""
 
 
 class Offline(Searching):
@@ -80,7 +67,7 @@ class Offline(Searching):
         best = self._ranked()
         for candidate, evaluation in best[:TUNED]:
             if candidate.tunables and score(evaluation) >= WORTH_TUNING * score(best[0][1]):
-                yield from self._tune(candidate, evaluation)
+                yield from self._tune(self._tuner(candidate, evaluation), evaluation)
         if not self._seen and first is not None:  # a budget of a single evaluation
             yield Trial(candidate=first, effort="full", phase="confirm")
         else:
@@ -88,17 +75,3 @@ class Offline(Searching):
         for candidate in untimed:
             if self._ledger.left(SECONDS) > CHECK_SECONDS and self._ledger.left(EVALUATIONS) >= 1:
                 yield Trial(candidate=candidate, effort="quick", phase="check")
-
-    def _tune(self, base: Candidate, evaluation: Evaluation) -> Plan:
-        search = self._tuner(base, evaluation)
-        best, fruitless = score(evaluation), 0
-        while fruitless < PATIENCE and self._may_search():
-            candidate = search.ask()
-            if candidate is None:
-                return
-            if candidate.digest not in self._seen:
-                yield from self._try(candidate, "tune")
-            value = score(self._seen[candidate.digest][1])
-            search.tell(candidate, 1 / value if value else None)
-            fruitless = 0 if value > best * STEP else fruitless + 1
-            best = max(best, value)

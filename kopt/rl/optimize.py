@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kopt.errors import UsageError
 from kopt.rl.admit import admit_winner, built_artifact, choose_name
+from kopt.rl.candidate_file import read_candidate
 from kopt.rl.judges import open_judge
 from kopt.rl.ledger import DOLLARS, EVALUATIONS, SECONDS, TOKENS, Ledger
 from kopt.rl.loop import Loop, Observer
@@ -31,7 +32,7 @@ from kopt.rl.winning_patch import save_patch
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.store import Lease, LeaseLost, RunStatus, Store
-from kopt.words import Candidate, Evaluation, Policy, Problem
+from kopt.words import Candidate, Evaluation, Policy, Problem, from_json, to_json
 
 if TYPE_CHECKING:
     from kopt.rl.driven.agent import Order
@@ -62,6 +63,7 @@ def optimize(
     options: Mapping[str, float] | None = None,
     models: Sequence[str] = (),
     agent: str | None = None,
+    candidates: Sequence[Candidate | str | Path] = (),
     prices: Sequence[str] = (),
     allow_weak: bool = False,
     sandbox: str = "auto",
@@ -86,6 +88,7 @@ def optimize(
         options: the strategy's own, by name (:data:`kopt.rl.strategy_options.OPTIONS`): ``{"population": 12}``.
         models: who proposes, as ``PROVIDER/NAME`` or ``PROVIDER/NAME@URL``.
         agent: the command line of a coding agent that works on it instead (docs/agents.md).
+        candidates: kernels, or their files, whose declared tunables are searched instead (docs/candidates.md).
         prices: ``MODEL=PROMPT,REPLY`` in dollars per million tokens, where no published price is right.
         allow_weak: work on a problem that trivial answers pass.
         sandbox: ``auto``, ``bubblewrap``, ``docker`` or ``none``.
@@ -99,7 +102,8 @@ def optimize(
         RunInterrupted: Ctrl-C; the run can be resumed.
     """
     settings = settings or process_settings()
-    chosen = choose_strategy(strategy, models, agent)
+    given = [one if isinstance(one, Candidate) else read_candidate(one) for one in candidates]
+    chosen = choose_strategy(strategy, models, agent, given)
     tuned = read_options(chosen, options or {})
     budget = _budget(budget_seconds, budget_evaluations, budget_dollars, budget_tokens)
     if agent is not None and budget_evaluations == 1:
@@ -124,11 +128,12 @@ def optimize(
                     "strategy": tuned,
                     "budget": budget,
                     **({"agent": agent} if agent else {}),
+                    **({"candidates": [to_json(one) for one in given]} if given else {}),
                     **team.options(),
                 },
             )
             session = _Session(store, run, problem, evaluator, ledger, settings, tell, team)
-            return session.work(chosen, tuned, kernel, notes=weak, agent=agent)
+            return session.work(chosen, tuned, kernel, notes=weak, agent=agent, given=given)
 
 
 def resume(
@@ -183,6 +188,7 @@ def resume(
                 str(record.options["name"]),
                 budget=budget if more else None,
                 agent=record.options.get("agent"),
+                given=[from_json(Candidate, one) for one in record.options.get("candidates", ())],
             )
 
 
@@ -286,6 +292,7 @@ class _Session:
         notes: tuple[str, ...] = (),
         budget: Mapping[str, float | None] | None = None,
         agent: str | None = None,
+        given: Sequence[Candidate] = (),
     ) -> RunResult:
         """Run the loop to its end and admit the winner."""
         with self.store.lease(self.run) as lease:
@@ -297,7 +304,7 @@ class _Session:
             clients = self.models.clients(self.settings, self.ledger, self.observe)
             order = self._order(agent) if agent else None
             policy = make_strategy(
-                strategy, self.problem, self.evaluator, self.ledger, clients, options, self.run, order
+                strategy, self.problem, self.evaluator, self.ledger, clients, options, self.run, order, given
             )
             loop = Loop(
                 store=self.store,

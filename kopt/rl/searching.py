@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from typing import Protocol
 
 from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
 from kopt.rl.strategy import Phase, Plan, Planned, Trial, is_win, score, sure
@@ -24,6 +25,20 @@ TRIAL_SECONDS = 5.0
 """What a quick trial is thought to take until two have been seen: the first also times the baselines."""
 
 
+PATIENCE = 10
+"""Trials in a row without a gain of :data:`STEP` after which tuning a candidate ends."""
+
+
+class Search(Protocol):
+    """Ask/tell over one candidate's tunables."""
+
+    def ask(self) -> Candidate | None:
+        """Another instance of the candidate, or None when all were tried."""
+
+    def tell(self, candidate: Candidate, cost: float | None, /) -> None:
+        """The instance's time over the better baseline's, or None when it is not correct."""
+
+
 class Searching(Planned):
     """A plan of quick trials that ends in a confirmation."""
 
@@ -37,6 +52,20 @@ class Searching(Planned):
         evaluation = yield Trial(candidate=candidate, effort="quick", phase=phase)
         self._seen[candidate.digest] = (candidate, evaluation)
         self._seconds.append(evaluation.seconds)
+
+    def _tune(self, search: Search, evaluation: Evaluation) -> Plan:
+        """Try other values of a candidate's tunables; ``evaluation`` is its own."""
+        best, fruitless = score(evaluation), 0
+        while fruitless < PATIENCE and self._may_search():
+            candidate = search.ask()
+            if candidate is None:
+                return
+            if candidate.digest not in self._seen:
+                yield from self._try(candidate, "tune")
+            value = score(self._seen[candidate.digest][1])
+            search.tell(candidate, 1 / value if value else None)
+            fruitless = 0 if value > best * STEP else fruitless + 1
+            best = max(best, value)
 
     def _confirm(self) -> Plan:
         for place, (candidate, quick) in enumerate(self._ranked()[:CONFIRMED]):

@@ -11,7 +11,8 @@ from kopt.errors import UsageError
 from kopt.rl.asking import Asking
 from kopt.rl.briefing import Setting, asking, challenging
 from kopt.rl.ledger import Ledger
-from kopt.rl.offline import Offline, Search
+from kopt.rl.offline import Offline
+from kopt.rl.searching import Search
 from kopt.rl.strategy import Strategy
 from kopt.rl.strategy_options import read_options
 from kopt.words import Candidate, Evaluation, Problem, from_json
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
-AGENT = "agent"
+AGENT, TUNE = "agent", "tune"
 Options = Mapping[str, float]
 Maker = Callable[[Setting, Options], Strategy]
 
@@ -63,12 +64,30 @@ def _offline(setting: Setting, _options: Options) -> Strategy:
     if problem.format == "code":
         raise UsageError(f"{problem.name} is a code problem, which needs a model: add --model PROVIDER/NAME")
 
-    def search(candidate: Candidate, evaluation: Evaluation) -> Search:
-        from kopt.agents.tuner import Tuner
+    return Offline(_Generator(problem, cast("Evaluator", setting.evaluator)), _tuning, setting.ledger)
 
-        return Tuner(candidate)
 
-    return Offline(_Generator(problem, cast("Evaluator", setting.evaluator)), search, setting.ledger)
+class _Given:
+    """Candidates that somebody has written, in the order given."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._candidates = candidates
+
+    def propose(self) -> Iterable[Candidate]:
+        return self._candidates
+
+    def explain(self) -> list[str]:
+        return []
+
+
+def _tuning(candidate: Candidate, _evaluation: Evaluation | None = None) -> Search:
+    from kopt.agents.tuner import Tuner
+
+    return Tuner(candidate)
+
+
+def _tune(setting: Setting, _options: Options) -> Strategy:
+    return Offline(_Given(setting.given), _tuning, setting.ledger)
 
 
 def _refine(setting: Setting, options: Options) -> Strategy:
@@ -108,21 +127,29 @@ def _agent(setting: Setting, _options: Options) -> Strategy:
 
 STRATEGIES: dict[str, Maker] = {
     "offline": _offline,
+    TUNE: _tune,
     "refine": _refine,
     "best-of-n": _best_of_n,
     "beam": _beam,
     "evolve": _evolve,
     AGENT: _agent,
 }
-WITH_MODELS = frozenset(STRATEGIES) - {"offline", AGENT}
+WITH_MODELS = frozenset(STRATEGIES) - {"offline", TUNE, AGENT}
 
 
-def choose_strategy(name: str | None, models: Sequence[str], agent: str | None = None) -> str:
+def choose_strategy(
+    name: str | None,
+    models: Sequence[str],
+    agent: str | None = None,
+    candidates: Sequence[Candidate] = (),
+) -> str:
     """The strategy's name: the one given, or the one that fits.
 
     Raises:
         UsageError: there is none of that name, or it does not go with the models given.
     """
+    if candidates or name == TUNE:
+        return _tunes(name, models, agent, candidates)
     if agent is not None:
         if not agent.strip():
             raise UsageError("--agent is empty; give a command line, as --agent 'CLI \"Follow TASK.md\"'")
@@ -141,6 +168,23 @@ def choose_strategy(name: str | None, models: Sequence[str], agent: str | None =
     return chosen
 
 
+def _tunes(
+    name: str | None, models: Sequence[str], agent: str | None, candidates: Sequence[Candidate]
+) -> str:
+    if models or agent is not None or name not in (None, TUNE):
+        raise UsageError("--candidate is tuned without a model; leave --model, --agent and --strategy out")
+    if not candidates:
+        raise UsageError("the strategy tune needs a candidate; add --candidate FILE")
+    for candidate in candidates:
+        if not candidate.tunables:
+            file = candidate.entry.partition("::")[0]
+            raise UsageError(
+                f"{file} declares no tunables: write constants as `#define BLOCK 64  // tune: 16, 32, 64, 128` "
+                "(docs/candidates.md)"
+            )
+    return TUNE
+
+
 def make_strategy(
     name: str,
     problem: Problem,
@@ -150,20 +194,28 @@ def make_strategy(
     options: Mapping[str, object] | None = None,
     run: str = "",
     order: Order | None = None,
+    given: Sequence[Candidate] = (),
 ) -> Strategy:
     """A new strategy; one given the same evaluations and options asks for the same trials.
 
     ``run`` is the run's id, under which is kept what is looked up for it once; ``order`` what the strategy ``agent``
-    drives.
+    drives; ``given`` what the strategy ``tune`` tunes.
 
     Raises:
         UsageError: an option is none of the strategy's, or does not fit.
     """
     setting = Setting(
-        problem=problem, evaluator=evaluator, ledger=ledger, models=models, run=run, order=order
+        problem=problem,
+        evaluator=evaluator,
+        ledger=ledger,
+        models=models,
+        run=run,
+        order=order,
+        given=tuple(given),
     )
     read = read_options(name, options or {})
     strategy = STRATEGIES[name](setting, read)
     if isinstance(strategy, Asking):
         strategy.challenger = challenging(setting, read)
+        strategy.tuner = _tuning
     return strategy

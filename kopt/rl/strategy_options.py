@@ -105,6 +105,7 @@ _IN_FLIGHT = Option(
 )
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "offline": (),
+    "tune": (),
     "agent": (),
     "refine": BRIEFING,
     "best-of-n": (

@@ -1,4 +1,4 @@
-"""The candidate a source file holds: language, entry and style, read from its text. Nothing of it is executed."""
+"""The candidate a source file holds: language, entry, style and tunables, read from its text; never executed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import PurePath
 
 from kopt.words.candidate import Candidate, Language, Style
+from kopt.words.declared_tunables import declared
 
 _EXPORT = re.compile(r"\bTVM_FFI_DLL_EXPORT_TYPED_FUNC\s*\(\s*(\w+)")
 _NATIVE = {".cpp": Language.CPP, ".cc": Language.CPP, ".cxx": Language.CPP, ".cu": Language.CUDA}
@@ -29,7 +30,11 @@ def _native(name: str, text: str, language: Language) -> Candidate:
     found = _EXPORT.findall(text)
     symbol = "run" if "run" in found or not found else found[0]
     return Candidate(
-        sources={name: text}, language=language, entry=f"{name}::{symbol}", style=Style.DESTINATION
+        sources={name: text},
+        language=language,
+        entry=f"{name}::{symbol}",
+        style=Style.DESTINATION,
+        tunables=declared(text),
     )
 
 
@@ -59,4 +64,5 @@ def _python(name: str, text: str) -> Candidate:
         language=Language.TRITON if jit else Language.TORCH,
         entry=f"{name}::{symbol}",
         style=Style.DESTINATION if symbol == "run_into" else Style.RETURNING,
+        tunables=declared(text),
     )

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from cli_harness import KOPT, MODEL, kopt, leftovers, start
+from cli_harness import CPP, KOPT, MODEL, kopt, leftovers, start
 
 from kopt.settings import Settings
 from kopt.store import RunStatus, Store
@@ -203,3 +203,19 @@ def test_the_live_panel_shows_what_it_should(problem, home, tmp_path):
     ):
         assert word in text, text
     assert "Traceback" not in text
+
+
+def test_a_kernels_own_tunables_are_searched_and_the_best_is_admitted(problem, home, tmp_path):
+    kernel = tmp_path / "kernel.cpp"
+    spin = "#define ROUNDS 40  // tune: 1, 40, 80\n"
+    loop = "for (volatile int r = 0; r < ROUNDS * 500; r = r + 1) {}\n  const int64_t n"
+    kernel.write_text(spin + CPP.replace("const int64_t n", loop))
+    done = kopt("optimize", problem, "--candidate", kernel, "--budget-evaluations", 6, "--json", env=home)
+    document = json.loads(done.stdout)
+    assert document["evaluated"] == 3, done.stderr
+    assert document["best"]["verdict"] == "correct" and "rounds=1" in done.stderr
+    kernel.write_text(CPP)
+    done = kopt("optimize", problem, "--candidate", kernel, env=home)
+    assert done.returncode == 2 and "declares no tunables" in done.stderr
+    done = kopt("optimize", problem, "--strategy", "tune", env=home)
+    assert done.returncode == 2 and "--candidate FILE" in done.stderr

@@ -7,7 +7,8 @@ import dataclasses
 from rl_doubles import candidate, evaluation
 
 from kopt.rl.ledger import Ledger
-from kopt.rl.offline import PATIENCE, Offline
+from kopt.rl.offline import Offline
+from kopt.rl.searching import PATIENCE
 from kopt.words import Language, Tunable
 
 TUNABLE = (Tunable(name="WIDTH", choices=(4, 8, 16), default=8),)

@@ -13,6 +13,7 @@ from rl_doubles import PROBLEM, TableJudge, candidate
 from kopt.agents.bill import charge
 from kopt.agents.chat.errors import BadKey
 from kopt.agents.context import Context, Cost
+from kopt.agents.tuner import Tuner
 from kopt.rl.beam import Beam
 from kopt.rl.best_of_n import BestOfN
 from kopt.rl.evolve import Breeding, Evolve
@@ -20,6 +21,7 @@ from kopt.rl.ledger import BudgetExhausted, Ledger
 from kopt.rl.loop import Loop
 from kopt.rl.team import Team
 from kopt.store import Store
+from kopt.words.source_file import candidate_of
 
 pytestmark = pytest.mark.needs("tree_sitter")
 
@@ -232,6 +234,27 @@ def test_a_bad_key_leaves_one_out_and_no_money_ends_the_search(store, name):
     _, _, strategy = session(store, new_run(store), name, judge, [bad, Poor("w", breaks=99)], {})
     assert len(bad.asked) == 1 and "no key for bad" in strategy.explain()
     assert len(judge.calls) <= 4 + 3 and any(effort == "full" for _, effort in judge.calls)
+
+
+def test_the_best_ones_tunables_are_searched_when_the_models_are_done(store):
+    kernel = "#define BLOCK 8  // tune: 2, 4, 8, 16\nint w;"
+
+    class Declaring(Climber):
+        def propose(self, context):
+            self.asked.append(None)
+            made = program("w1")
+            found = candidate_of("k.cpp", kernel)
+            yield dataclasses.replace(made, sources=found.sources, tunables=found.tunables)
+
+    def made(team, ledger):
+        strategy = BestOfN(team, ledger, samples=1)
+        strategy.tuner = Tuner
+        return strategy
+
+    judge = TableJudge(lambda of, effort: 2.0 if "BLOCK 4" in of.sources["k.cpp"] else 1.1)
+    loop, _, _ = session(store, new_run(store), made, judge, [Declaring("w")], {"evaluations": 12})
+    assert [effort for _, effort in judge.calls] == ["quick"] * 4 + ["full"]
+    assert loop.best.gain.ratio == 2.0
 
 
 @pytest.mark.parametrize("name", MADE)

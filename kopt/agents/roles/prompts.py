@@ -115,6 +115,7 @@ def read_proposal(reply: str, task: Task, proposer: str) -> Candidate:
         style=found.style,
         proposer=proposer[:100],
         parents=(task.parent[0].digest,) if task.parent else (),
+        tunables=found.tunables,
         notes={"role": task.role.value, "title": title or task.role.value},
     )
 
