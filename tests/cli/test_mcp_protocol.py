@@ -58,9 +58,9 @@ ABOUT = {"problem": "rms_norm"}
 @pytest.mark.parametrize(
     ("tool", "arguments", "says"),
     [
-        ("describe_problem", {"problem": "../../../etc/passwd"}, "no shipped problem"),
+        ("describe_problem", {"problem": "../../../etc/passwd"}, "no problem of that name"),
         ("describe_problem", {"problem": "/etc/passwd"}, "paths are not read"),
-        ("describe_problem", {"problem": "norm/rms_norm.py"}, "no shipped problem"),
+        ("describe_problem", {"problem": "norm/rms_norm.py"}, "no problem of that name"),
         ("describe_problem", {"problem": "rms_nrom"}, "rms_norm"),
         ("describe_problem", {"problem": ""}, "problem: "),
         ("describe_problem", {"problem": 3}, "problem: "),
@@ -154,7 +154,7 @@ def test_http_answers_only_those_who_hold_the_token():
         with over_http(url, token) as session:
             assert {tool.name for tool in session.run(lambda c: c.list_tools()).tools} == TOOLS
             assert session.call("library_search", query="qwertz") == {"kernels": []}
-            assert "no shipped problem" in session.refused("describe_problem", problem="/etc/passwd")
+            assert "no problem of that name" in session.refused("describe_problem", problem="/etc/passwd")
     finally:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=10)

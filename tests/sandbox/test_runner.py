@@ -204,11 +204,11 @@ def test_freeze_stops_every_thread_and_child(bench):
         while True: y[place] += 1
     def run(x, y):
         y.zero_()
-        threading.Thread(target=count, args=(y, 0), daemon=True).start()
-        if not os.fork():
+        if not os.fork():  # before there is a thread: a child may wait for ever for a lock that one held
             os.setsid()
             if os.fork(): os._exit(0)
             count(y, 1)
+        threading.Thread(target=count, args=(y, 0), daemon=True).start()
     """
     runner = bench.load(source, style="destination")
     runner.round(0, 1)
