@@ -230,7 +230,11 @@ def test_full_effort_draws_new_inputs(judge):
         ("main.py", "import random\nprint(random.random())\n", "the original is wrong on pair"),
         ("kopt.toml", RULES.replace("python main.py", "no-such-program"), "cannot be started"),
         ("kopt.toml", RULES + 'build = "false"\n', "the original does not build"),
-        ("kopt.toml", RULES + 'build = "sh -c \'head -c 70M /dev/urandom > big\'"\n', "leaves more than 64 MiB"),
+        (
+            "kopt.toml",
+            RULES + "build = \"sh -c 'head -c 70M /dev/urandom > big'\"\n",
+            "leaves more than 64 MiB",
+        ),
     ],
 )
 def test_a_problem_that_cannot_be_judged_is_named(tmp_path, name, text, told):
