@@ -41,7 +41,7 @@ class RandomChoice(Asking):
         self._luck = random.Random(f"{seed}/choice")
 
     def _search(self) -> Plan:
-        def begin(_open: int) -> tuple[None, Asked]:
+        def begin() -> tuple[None, Asked]:
             made = list(self._seen.values())
             right, failed = [p for p in made if p[1].correct], [p for p in made if not p[1].correct]
             ways = [(WRITER, [None]), (OPTIMISER, right), (REPAIRER, failed)]
@@ -132,8 +132,7 @@ def play_opponent(world: World, opponent: Opponent, seed: int) -> Game:
         times[name, parent] += 1
         of = next(player.propose(context))
         title = str(of.notes["title"])
-        known = title in made
-        if not known:
+        if title not in made:
             made[title] = of, evaluation(of, world.outcome(of.notes["key"], of.notes["blemish"]))
             seconds += made[title][1].seconds
         found = made[title][1]

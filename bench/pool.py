@@ -53,8 +53,6 @@ SIZES: dict[str, tuple[str, dict[str, str]]] = {
     "linear_few_rows": (LINEAR, {"batch_size": "64", "in_features": "1024", "out_features": "1024"}),
     "conv_wide": (CONV, {"batch_size": "2", "in_channels": "8", "height": "48", "width": "48", "kernel_size": "5"}),
     "linear_shallow": (LINEAR, {"batch_size": "2048", "in_features": "64", "out_features": "256"}),
-    "rms_norm": ("rms_norm", {"batch_size": "1"}),
-    "softmax": ("softmax", {"batch_size": "64"}),
 }  # fmt: skip
 """A pool's problem and sizes: those of which the generator knows many kernels, small enough to be judged in seconds."""
 SECONDS, SOUND, BROKEN_ON, AGAIN = 330.0, 100, 1, 6

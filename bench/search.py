@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -69,29 +70,24 @@ Games = dict[str, dict[str, list[Game]]]
 def _play_all(worlds: dict[str, dict[int, World]]) -> Games:
     """Every strategy in every world. The packages have processes of their own, and play at the same time."""
 
-    def ours(name: str) -> dict[str, list[Game]]:
+    def through(name: str, game: Callable[[World, int], Game]) -> dict[str, list[Game]]:
         played = {}
         for world, by_seed in worlds.items():
-            played[world] = [play(by_seed[seed], name, seed) for seed in SEEDS]
-            _tell(world, name, played[world])
+            played[world] = [game(by_seed[seed], seed) for seed in SEEDS]
+            print(world, name, statistics.median(game.evaluations for game in played[world]), flush=True)
         return played
 
+    def ours(name: str) -> dict[str, list[Game]]:
+        return through(name, lambda world, seed: play(world, name, seed))
+
     def theirs(opponent: Opponent) -> dict[str, list[Game]]:
-        played = {}
-        for world, by_seed in worlds.items():
-            played[world] = [play_opponent(by_seed[seed], opponent, seed) for seed in SEEDS]
-            _tell(world, opponent.package, played[world])
-        return played
+        return through(opponent.package, lambda world, seed: play_opponent(world, opponent, seed))
 
     with opponents(settings().home / "bench" / "opponents") as them, ThreadPoolExecutor(len(them)) as threads:
         begun = {name: threads.submit(theirs, opponent) for name, opponent in them.items()}
         played = {name: ours(name) for name in STRATEGIES}
         played |= {name: future.result() for name, future in begun.items()}
     return {world: {name: played[name][world] for name in PLAYED} for world in worlds}
-
-
-def _tell(world: str, name: str, games: list[Game]) -> None:
-    print(world, name, statistics.median(game.evaluations for game in games), flush=True)
 
 
 def table(rows: dict[str, Any], figures: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from kopt.agents.context import Cost, Wanted
 from kopt.rl.ledger import EVALUATIONS, Ledger
-from kopt.rl.searching import Search, Searching
+from kopt.rl.searching import Searching, Tuning
 from kopt.rl.strategy import Phase, Plan, Trial
 from kopt.rl.team import WRITER, Asked, Explaining, Pair, Team
 from kopt.words import Candidate
@@ -40,10 +40,10 @@ class Asking(Searching):
     def __init__(self, team: Team, ledger: Ledger) -> None:
         super().__init__(self._story(), ledger)
         self._team = team
-        self._waits: deque[float] = deque(maxlen=LATEST)
+        self._waits: list[float] = []
         self.challenger: Challenging | None = None
         """Who looks for inputs on which candidates differ; None: nobody."""
-        self.tuner: Callable[[Candidate], Search] | None = None
+        self.tuner: Tuning | None = None
         """How the best candidate's tunables are searched once the models are done, where it declares any."""
 
     def explain(self) -> list[str]:
@@ -75,13 +75,13 @@ class Asking(Searching):
         return self._team.begin(proposer, history, ranked[0] if ranked else None, wanted)
 
     def _answers(
-        self, begin: Callable[[int], tuple[Turn, Asked] | None]
+        self, begin: Callable[[], tuple[Turn, Asked] | None]
     ) -> Iterator[tuple[Turn, Candidate | None, Cost]]:
         """What comes of turns, in the order they were begun, with what each has cost.
 
         As many are open at once as :meth:`_ahead` says; an answer that is being looked at no longer counts. ``begin``
-        begins another; it gets how many are open, and says None where there is to be none now. It ends when none
-        is open, or when no time or no evaluations are left to search with: then nobody waits for answers.
+        begins another, and says None where there is to be none now. It ends when none is open, or when no time or no
+        evaluations are left to search with: then nobody waits for answers.
         """
         turns: deque[tuple[Turn, Asked]] = deque()
         while True:
@@ -89,7 +89,7 @@ class Asking(Searching):
                 len(turns) < self._ahead()
                 and self._team.members
                 and self._may_search(len(turns))
-                and (begun := begin(len(turns))) is not None
+                and (begun := begin()) is not None
             ):
                 turns.append(begun)
             if not turns or not self._may_search():
@@ -106,7 +106,7 @@ class Asking(Searching):
 
         From what answers and evaluations took when they were made, so that a resumed run asks as early.
         """
-        waits, trials = self._waits, list(self._seconds)[-LATEST:]
+        waits, trials = self._waits[-LATEST:], self._seconds[-LATEST:]
         if not waits or not trials:
             return self._team.in_flight
         needed = SPARE * statistics.median(waits) / max(statistics.median(trials), LEAST_SECONDS)

@@ -57,7 +57,7 @@ class Beam(Asking):
         """Try a successor of each of these, None standing for nothing; what comes of it is added to ``made``."""
         waiting = iter(parents)
 
-        def begin(_open: int) -> tuple[None, Asked] | None:
+        def begin() -> tuple[None, Asked] | None:
             return next(((None, self._successor(parent)) for parent in waiting), None)
 
         for _, candidate, _ in self._answers(begin):

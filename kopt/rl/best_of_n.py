@@ -34,17 +34,17 @@ class BestOfN(Asking):
         self._samples = samples
 
     def _search(self) -> Plan:
-        turn = idle = 0
+        turn = answered = idle = 0
 
-        def begin(begun: int) -> tuple[None, Asked] | None:
+        def begin() -> tuple[None, Asked] | None:
             nonlocal turn
-            if len(self._seen) + begun >= self._samples or idle >= IDLE:
+            if len(self._seen) + turn - answered >= self._samples or idle >= IDLE:
                 return None
             turn += 1
             return None, self._team.begin(self._team.turn(turn - 1), [], None, Wanted(role=WRITER))
 
         for _, candidate, _ in self._answers(begin):
-            idle += 1
+            answered, idle = answered + 1, idle + 1
             if candidate is not None and candidate.digest not in self._seen:
                 idle = 0
                 yield from self._try(candidate, "explore")

@@ -94,7 +94,7 @@ class Evolve(Asking):
         best, fruitless, idle = 0.0, 0, 0
         again: list[_Turn] = []
 
-        def begin(_open: int) -> tuple[_Turn, Asked] | None:
+        def begin() -> tuple[_Turn, Asked] | None:
             if again:
                 turn = again.pop()
             elif fruitless < self._patience and idle < IDLE:
@@ -146,12 +146,13 @@ class Evolve(Asking):
             roles.append(REPAIRER)
         arms = [(proposer.name, role) for role in roles for proposer in self._team.members]
         arm = self._bandit.choose(arms)
+        parent = None
         if arm[1] == OPTIMISER:
-            return _Turn(island, arm, self._islands.parent(island), island.age)
-        if arm[1] == REPAIRER and broken is not None:
+            parent = self._islands.parent(island)
+        elif arm[1] == REPAIRER and broken is not None:
+            parent = broken
             self._islands.mend(broken)
-            return _Turn(island, arm, broken, island.age)
-        return _Turn(island, arm, None, island.age)
+        return _Turn(island, arm, parent, island.age)
 
     def _renew(self, turn: _Turn) -> None:
         """Another parent for a turn whose proposal was not novel: of the one it had, the variations are known."""

@@ -10,13 +10,13 @@ Part of the budget is kept back for the last step, for an unconfirmed winner is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
-from kopt.rl.searching import Search, Searching
+from kopt.rl.searching import Searching, Tuning
 from kopt.rl.strategy import Plan, Trial, score
-from kopt.words import Candidate, Evaluation, Language
+from kopt.words import Candidate, Language
 
 TUNED = 2
 """How many base candidates are tuned."""
@@ -42,9 +42,7 @@ class Offline(Searching):
 
     name = "offline"
 
-    def __init__(
-        self, source: Source, tuner: Callable[[Candidate, Evaluation], Search], ledger: Ledger
-    ) -> None:
+    def __init__(self, source: Source, tuner: Tuning, ledger: Ledger) -> None:
         super().__init__(self._story(), ledger)
         self._source = source
         self._tuner = tuner
@@ -67,7 +65,7 @@ class Offline(Searching):
         best = self._ranked()
         for candidate, evaluation in best[:TUNED]:
             if candidate.tunables and score(evaluation) >= WORTH_TUNING * score(best[0][1]):
-                yield from self._tune(self._tuner(candidate, evaluation), evaluation)
+                yield from self._tune(self._tuner(candidate), evaluation)
         if not self._seen and first is not None:  # a budget of a single evaluation
             yield Trial(candidate=first, effort="full", phase="confirm")
         else:

@@ -24,7 +24,7 @@ class Refine(Asking):
     def _search(self) -> Plan:
         best, turn, fruitless = 0.0, 0, 0
 
-        def begin(_open: int) -> tuple[None, Asked] | None:
+        def begin() -> tuple[None, Asked] | None:
             return (None, self._ask(self._team.turn(turn))) if fruitless < FRUITLESS else None
 
         for _, candidate, _ in self._answers(begin):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 from typing import Protocol
 
 from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
@@ -37,6 +38,10 @@ class Search(Protocol):
 
     def tell(self, candidate: Candidate, cost: float | None, /) -> None:
         """The instance's time over the better baseline's, or None when it is not correct."""
+
+
+Tuning = Callable[[Candidate], Search]
+"""Begins the search over a candidate's tunables."""
 
 
 class Searching(Planned):

@@ -15,7 +15,7 @@ from kopt.rl.offline import Offline
 from kopt.rl.searching import Search
 from kopt.rl.strategy import Strategy
 from kopt.rl.strategy_options import read_options
-from kopt.words import Candidate, Evaluation, Problem, from_json
+from kopt.words import Candidate, Problem, from_json
 
 if TYPE_CHECKING:
     from kopt.agents.chat.words import ChatModel
@@ -80,7 +80,7 @@ class _Given:
         return []
 
 
-def _tuning(candidate: Candidate, _evaluation: Evaluation | None = None) -> Search:
+def _tuning(candidate: Candidate) -> Search:
     from kopt.agents.tuner import Tuner
 
     return Tuner(candidate)

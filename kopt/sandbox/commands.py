@@ -56,11 +56,8 @@ def build(sandbox: Sandbox, place: Place, command: str, seconds: float) -> tuple
             return None, str(error)
         log, built = str(answer.get("log") or "")[:8000], answer.get("built") is True
         if built and os.fstat(fd).st_size > MOST_OUTPUT:
-            most = MOST_OUTPUT >> 20
-            return (
-                None,
-                f"error: the build leaves more than {most} MiB; let it remove what the program does not need",
-            )
+            over = f"error: the build leaves more than {MOST_OUTPUT >> 20} MiB"
+            return None, f"{over}; let it remove what the program does not need"
         return (_read(fd) or None) if built else None, log
 
 

@@ -85,7 +85,9 @@ def test_what_code_problems_cannot_do_is_said_in_one_line(server):
     assert "squares" in server.refused("describe_problem", problem="../squares")
 
 
-@pytest.mark.parametrize(("path", "told"), [("nothing", "no such file"), ("softmax.py", "already")])
+@pytest.mark.parametrize(
+    ("path", "told"), [("nothing", "no such file"), ("softmax.py", "already"), ("my problem.py", "letters")]
+)
 def test_an_operators_problem_that_cannot_be_served_ends_the_command(tmp_path, path, told):
     if path != "nothing":
         text = "import torch\nclass Model(torch.nn.Module):\n    def forward(self, x):\n        return x\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import random
 import threading
@@ -11,7 +10,7 @@ import zlib
 
 import pytest
 from rl_doubles import PROBLEM, TableJudge, candidate
-from test_population_strategies import MADE, new_run, program, ratio, session, tell
+from test_population_strategies import MADE, goes_on_after, new_run, program, ratio, session, tell
 
 from kopt.agents.bill import charge
 from kopt.agents.chat.errors import BadKey
@@ -69,23 +68,7 @@ def models():
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("kill", [1, 6, 15])
 def test_a_killed_run_goes_on_as_if_nothing_had_been(store, name, kill):
-    limits = {"evaluations": 24}
-    whole = TableJudge(ratio)
-    session(store, new_run(store), name, whole, models(), limits, in_flight=8)
-    assert whole.calls[-1][1] == "full" and len(whole.calls) > 15
-
-    class Killed(BaseException):
-        pass
-
-    def die():
-        raise Killed
-
-    run = new_run(store)
-    first, second = TableJudge(ratio, at={kill: die}), TableJudge(ratio)
-    with contextlib.suppress(Killed):
-        session(store, run, name, first, models(), limits, in_flight=8)
-    session(store, run, name, second, models(), limits, in_flight=8)
-    assert first.calls[:-1] + second.calls == whole.calls
+    assert goes_on_after(kill, store, name, models, in_flight=8) > 15
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -54,7 +54,7 @@ def play(strategy, ratios, ledger=None):
 def test_explore_tune_confirm():
     searches = []
 
-    def tuner(base, _evaluation):
+    def tuner(base):
         searches.append(Counting(base.notes["title"]))
         return searches[-1]
 
@@ -128,9 +128,7 @@ def test_nothing_proposed_and_nothing_correct():
 
 def test_the_same_evaluations_give_the_same_trials():
     def run():
-        strategy = Offline(
-            Source(["a", "c"], TUNABLE), lambda b, _: Counting(b.notes["title"], 20), Ledger({})
-        )
+        strategy = Offline(Source(["a", "c"], TUNABLE), lambda b: Counting(b.notes["title"], 20), Ledger({}))
         return play(strategy, lambda title, effort: 1.0 + len(title) / 10)
 
     assert run() == run()

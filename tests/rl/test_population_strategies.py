@@ -100,27 +100,33 @@ def new_run(store):
     return store.create_run(PROBLEM, strategy="any", budget={}, options={})
 
 
-@pytest.mark.parametrize("name", MADE)
-@pytest.mark.parametrize("kill", [1, 4, 13])
-def test_a_killed_run_goes_on_as_if_nothing_had_been(store, name, kill):
-    limits = {"evaluations": 24}
-    whole = TableJudge(ratio)
-    session(store, new_run(store), name, whole, team(), limits)
-    assert whole.calls[-1][1] == "full" and len(whole.calls) > 13
+class Killed(BaseException):
+    """Ends a session as kill -9 would: nobody handles it."""
 
-    class Killed(BaseException):
-        pass
+
+def goes_on_after(kill, store, name, members, in_flight=1):
+    """A run that dies at its evaluation ``kill`` and is resumed tries what one does that lives; how many that are."""
 
     def die():
         raise Killed
 
+    limits, whole = {"evaluations": 24}, TableJudge(ratio)
+    session(store, new_run(store), name, whole, members(), limits, in_flight)
+    assert whole.calls[-1][1] == "full"
     run = new_run(store)
     first, second = TableJudge(ratio, at={kill: die}), TableJudge(ratio)
     with contextlib.suppress(Killed):
-        session(store, run, name, first, team(), limits)
-    loop, _, _ = session(store, run, name, second, team(), limits)
+        session(store, run, name, first, members(), limits, in_flight)
+    loop, _, _ = session(store, run, name, second, members(), limits, in_flight)
     assert first.calls[:-1] + second.calls == whole.calls
     assert loop.best is not None
+    return len(whole.calls)
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("kill", [1, 4, 13])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(store, name, kill):
+    assert goes_on_after(kill, store, name, team) > 13
 
 
 def test_more_budget_changes_nothing_of_the_past(store):

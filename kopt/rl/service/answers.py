@@ -123,6 +123,15 @@ def _reason(record: Evaluation, known: Sequence[str]) -> str:
     return line(record.reason)
 
 
+def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What an author needs to know of it."""
+    return {
+        name: line(value) if isinstance(value, str) else value
+        for name in MACHINE
+        if (value := environment.get(name))
+    }
+
+
 def description(problem: Problem, evaluator: Evaluator) -> dict[str, Any]:
     """What a candidate's author needs: the reference, the call, the workloads that may be known, the machine."""
     specs = evaluator.specs
@@ -132,11 +141,7 @@ def description(problem: Problem, evaluator: Evaluator) -> dict[str, Any]:
         "reference": shown_text(problem),
         "call": _call(specs[0]),
         "workloads": [_workload(spec) for spec in specs],
-        "machine": {
-            name: line(value) if isinstance(value, str) else value
-            for name in MACHINE
-            if (value := environment.get(name))
-        },
+        "machine": machine(environment),
         "policy": evaluator.policy.value,
     }
     varying = _varying(problem)

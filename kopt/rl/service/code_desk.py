@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kopt.agents.context import MACHINE
 from kopt.problems.code import pair, rules_of, visible
 from kopt.rl.service import answers
 from kopt.rl.strategy import is_win
 from kopt.rl.winning_patch import patch_text
-from kopt.words import Candidate, Problem
+from kopt.words import Candidate, Evaluation, Problem
 
 if TYPE_CHECKING:
     from kopt.verifiers.code import CodeEvaluator
@@ -48,11 +45,7 @@ def description(problem: Problem, evaluator: CodeEvaluator) -> dict[str, Any]:
         "files": files,
         "examples": examples,
         "also_judged": "on inputs that are not shown, against what the original prints; timed against the original",
-        "machine": {
-            name: answers.line(value) if isinstance(value, str) else value
-            for name in MACHINE
-            if (value := evaluator.environment.get(name))
-        },
+        "machine": answers.machine(evaluator.environment),
     }
     if left_out:
         answer["files_left_out"] = left_out
@@ -73,16 +66,9 @@ def _shown(problem: Problem) -> tuple[dict[str, str], list[str]]:
     return shown, left_out
 
 
-def evaluate(
-    evaluator: CodeEvaluator, candidate: Candidate, options: Mapping[str, Any], effort: str
-) -> dict[str, Any]:
-    """The judge's word on one change; with full effort and a win, its patch."""
-    from kopt.verifiers.sampling import Effort
-
-    seconds = options.get("seconds")
-    deadline = time.monotonic() + seconds if seconds is not None else None
-    made = evaluator.evaluate(candidate, effort=Effort(effort), deadline=deadline)
+def submitted(problem: Problem, candidate: Candidate, made: Evaluation) -> dict[str, Any]:
+    """What came of a change that was judged in full; of one that certainly wins, its patch."""
     answer: dict[str, Any] = {"won": is_win(made), "evaluation": answers.evaluation(made, ())}
-    if answer["won"] and effort == "full":
-        answer["patch"] = patch_text(evaluator.problem, candidate, made)
+    if answer["won"]:
+        answer["patch"] = patch_text(problem, candidate, made)
     return answer

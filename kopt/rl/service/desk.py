@@ -114,16 +114,25 @@ class Desk:
         evaluator = cast("CodeEvaluator", self._open_any(problem))
         if kind == "describe":
             return code_desk.description(problem, evaluator)
+        from kopt.verifiers.sampling import Effort
+
+        (candidate,) = candidates
         if kind == "evaluate":
-            found = code_desk.evaluate(evaluator, candidates[0], request.options, request.options["effort"])
-            return dict(found["evaluation"])
+            effort = Effort(request.options["effort"])
+            return answers.evaluation(
+                evaluator.evaluate(candidate, effort=effort, deadline=_deadline(request.options)), ()
+            )
+        self._refuse_weak(problem, evaluator)
+        made = evaluator.evaluate(candidate, effort=Effort.FULL, deadline=_deadline(request.options))
+        return code_desk.submitted(problem, candidate, made)
+
+    def _refuse_weak(self, problem: Problem, evaluator: Evaluator | CodeEvaluator) -> None:
         from kopt.rl.weakness import refuse_weak
         from kopt.store import Store
 
         with Store(self._settings.database_url) as store:
             self._tell({"stage": "lint"})
             refuse_weak(problem, evaluator, store, allow_weak=False, observer=self._observe)
-        return code_desk.evaluate(evaluator, candidates[0], request.options, "full")
 
     def _observe(self, kind: str, payload: Mapping[str, Any]) -> None:
         if kind == "stage" and payload.get("state") == "started":
@@ -141,9 +150,9 @@ class Desk:
     ) -> tuple[Evaluator, Evaluation]:
         from kopt.verifiers.sampling import Effort
 
-        chosen, seconds = Effort(effort), options.get("seconds")
+        chosen = Effort(effort)
         evaluator = self._open(problem, candidate if chosen is Effort.FULL else None)
-        deadline = time.monotonic() + seconds if seconds is not None else None
+        deadline = _deadline(options)
         made = evaluator.evaluate(
             candidate, effort=chosen, deadline=deadline, sanitize=sanitize, explain=True, profile=profile
         )
@@ -187,15 +196,10 @@ class Desk:
 
     def _admit(self, problem: Problem, candidate: Candidate, options: Mapping[str, Any]) -> dict[str, Any]:
         from kopt.rl.admit import admit_winner, built_artifact, choose_name
-        from kopt.rl.weakness import refuse_weak
-        from kopt.store import Store
 
         library = self._settings.library
         name = choose_name(options.get("name"), problem, library)
-        evaluator = self._open(problem, candidate)
-        with Store(self._settings.database_url) as store:
-            self._tell({"stage": "lint"})
-            refuse_weak(problem, evaluator, store, allow_weak=False, observer=self._observe)
+        self._refuse_weak(problem, self._open(problem, candidate))
         evaluator, made = self._judged(problem, candidate, options, "full", sanitize=True)
         known = [spec.workload.name for spec in evaluator.specs]
         answer = {"won": is_win(made), "kernel": None, "evaluation": answers.evaluation(made, known)}
@@ -249,6 +253,12 @@ class Desk:
             observer=observe,
         )
         return answers.run(result.document(), result.best, _timed_workloads(result.best))
+
+
+def _deadline(options: Mapping[str, Any]) -> float | None:
+    """Until when a job may take that begins now."""
+    seconds = options.get("seconds")
+    return time.monotonic() + seconds if seconds is not None else None
 
 
 def _timed_workloads(made: Evaluation | None) -> list[str]:

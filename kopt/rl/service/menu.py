@@ -36,7 +36,11 @@ class Menu:
             if not path.exists():
                 raise UsageError(f"--problem {path}: no such file or folder")
             name = load(path).name
-            if name in shipped._paths or name in added or not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name):
+                raise UsageError(
+                    f"--problem {path}: rename it to letters, digits, dots, hyphens: clients ask by that name"
+                )
+            if name in shipped._paths or name in added:
                 raise UsageError(
                     f"--problem {path}: there is a problem {name} already; rename the file or folder"
                 )
