@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from kopt.agents.methods import METHODS
+from kopt.verifiers.localise import shown_to_proposers
 from kopt.words import Evaluation, Mismatch, Speedup, Verdict
 
 _MOST = 700
@@ -31,7 +32,8 @@ def _issue(evaluation: Evaluation, known: Collection[str]) -> list[str]:
     stage = next((record.name.value for record in evaluation.stages if not record.passed), None)
     lines = [f"stage: {stage}"] if stage else []
     if evaluation.verdict is Verdict.WRONG and evaluation.worst is not None:
-        return [*lines, f"issue: {_mismatch(evaluation.worst, known)}"]
+        issue = f"issue: {_mismatch(evaluation.worst, known)}"
+        return [*lines, issue, *shown_to_proposers(evaluation, known)]
     return [*lines, f"issue: {_short(evaluation.reason)}"]
 
 

@@ -28,6 +28,12 @@ def show_evaluation(out: Console, evaluation: Evaluation) -> None:
     out.print()
     for label, text in _facts(evaluation):
         out.print(f"[dim]{label:<12}[/]{escape(text)}", soft_wrap=True)
+    if evaluation.localisation is not None:
+        from kopt.verifiers.localise import lines
+
+        out.print()
+        for told in lines(evaluation.localisation):
+            out.print(escape(told), soft_wrap=True)
     if evaluation.profile is not None:
         out.print()
         show_profile(out, evaluation.profile)

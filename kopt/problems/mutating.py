@@ -7,6 +7,7 @@ kernel that forgot that piece from a right one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,10 +24,15 @@ contiguous to type type_as float double half bfloat16 clone detach detach_ expan
 broadcast_to transpose permute t movedim swapaxes squeeze unsqueeze flatten unflatten requires_grad_
 dropout dropout_ alpha_dropout feature_dropout chunk split unbind zeros_like ones_like empty_like
 full_like rand_like randn_like new_zeros new_ones new_empty new_full size dim stride numel
-is_floating_point
+is_floating_point _set_grad_enabled
 """
 _FREE = frozenset(_FREE_NAMES.split())
 """Calls that compute nothing, so that leaving them out proves nothing."""
+
+
+def is_free(name: str) -> bool:
+    """Whether a call of this name computes nothing."""
+    return name in _FREE or name.startswith("_has_")
 
 
 class _Drop(TorchFunctionMode):
@@ -40,7 +46,7 @@ class _Drop(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        if name in _FREE or name.startswith("_has_"):
+        if is_free(name):
             return func(*args, **(kwargs or {}))
         call, self.calls = self.calls, self.calls + 1
         if self.target is not None and self.target[0] == call:
@@ -55,11 +61,18 @@ class _Drop(TorchFunctionMode):
 
 
 class Mutated(torch.nn.Module):
-    """The original model with one operation left out, or one state tensor zeroed during the call."""
+    """The original model with one operation left out, or one state tensor filled with ``value`` during the call."""
 
-    def __init__(self, original: Any, target: tuple[int, int] | None, state: str | None) -> None:
+    def __init__(
+        self, original: Any, target: tuple[int, int] | None, state: str | None, value: float = 0.0
+    ) -> None:
         super().__init__()
-        self._parts = (original, target, state)  # in a tuple, so that it is not registered as a submodule
+        self._parts = (
+            original,
+            target,
+            state,
+            value,
+        )  # in a tuple, so that it is not registered as a submodule
 
     @property
     def original(self) -> Any:
@@ -68,14 +81,14 @@ class Mutated(torch.nn.Module):
 
     def forward(self, *args: Any) -> Any:
         """The damaged call; the state is put back afterwards."""
-        original, target, state = self._parts
+        original, target, state, value = self._parts
         if state is None:
             with _Drop(target):
                 return original(*args)
         tensor = original.state_dict()[state]
         saved = tensor.clone()
         with torch.no_grad():
-            tensor.zero_()
+            tensor.fill_(value)
             try:
                 return original(*args)
             finally:
@@ -86,17 +99,23 @@ def survey(problem: InsideProblem) -> dict[str, Any]:
     """What can be damaged: ``operations`` [[call, operand, name]...], ``state`` names, ``neutral`` state."""
     instance = _selected(problem)
     args = instance.inputs(0)
-    mode = _Drop()
-    with torch.no_grad(), mode:
-        instance.model(*args)
-    instance.restore()
-    step = max(1, -(-len(mode.found) // MOST_OPERATIONS))
+    found = droppable(instance, args)
+    step = max(1, -(-len(found) // MOST_OPERATIONS))
     state, neutral = _state(instance, args)
     return {
-        "operations": [list(f) for f in mode.found[::step]],
+        "operations": [list(f) for f in found[::step]],
         "state": state[:MOST_STATE],
         "neutral": neutral,
     }
+
+
+def droppable(instance: Instance, arguments: Sequence[Any]) -> list[tuple[int, int, str]]:
+    """Calls that could be left out: number (from 0, of those that compute something), operand to take instead, name."""
+    mode = _Drop()
+    with torch.no_grad(), mode:
+        instance.model(*arguments)
+    instance.restore()
+    return mode.found
 
 
 def damage(

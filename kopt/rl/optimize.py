@@ -282,6 +282,8 @@ class _Session:
     settings: Settings
     observe: _Relay
     models: Models
+    explained: bool = False
+    """Whether somebody learns from why a candidate failed."""
 
     def work(
         self,
@@ -303,6 +305,7 @@ class _Session:
             self.observe("run", {"run": self.run, "strategy": strategy, "ledger": self.ledger})
             clients = self.models.clients(self.settings, self.ledger, self.observe)
             order = self._order(agent) if agent else None
+            self.explained = bool(clients or agent)
             policy = make_strategy(
                 strategy, self.problem, self.evaluator, self.ledger, clients, options, self.run, order, given
             )
@@ -381,7 +384,9 @@ class _Session:
         from kopt.verifiers.sampling import Effort as JudgeEffort
 
         left = self.ledger.left(SECONDS)
-        options: dict[str, Any] = {} if self.problem.format == "code" else {"sanitize": effort == "full"}
+        options: dict[str, Any] = {}
+        if self.problem.format != "code":
+            options = {"sanitize": effort == "full", "explain": self.explained}
         return self.evaluator.evaluate(
             candidate,
             effort=JudgeEffort(effort),

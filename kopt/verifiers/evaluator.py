@@ -254,7 +254,8 @@ class Evaluator:
         """Judge one candidate; never raises for what it does. ``deadline`` is in ``time.monotonic`` seconds.
 
         ``sanitize``: C++ that passed verification is run under sanitizers as well, which takes some seconds.
-        ``explain``: C++ that crashed is, to find the line. ``profile``: what is right is profiled afterwards.
+        ``explain``: C++ that crashed is, to find the line; a wrong output is compared with the reference's steps.
+        ``profile``: what is right is profiled afterwards.
 
         Raises:
             ProblemError: the reference cannot be judged or stopped working.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
 from kopt.sandbox.builder import uses_extensions
+from kopt.verifiers import localise, sanitize, static, statistics
 from kopt.verifiers import policy as policies
 from kopt.verifiers import profile as profiles
-from kopt.verifiers import sanitize, static, statistics
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
@@ -23,6 +23,7 @@ from kopt.words import (
     Delegation,
     Evaluation,
     Language,
+    Localisation,
     Policy,
     Profile,
     Roofline,
@@ -66,6 +67,7 @@ class Trial:
         self.artifact: bytes | None = None
         self.delegation: Delegation | None = None
         self.verified = Verified()
+        self.localisation: Localisation | None = None
         self.checked = 0
         self.speedup: dict[str, Speedup | None] = {"eager": None, "compile": None}
         self.timing: dict[str, Timing] = {}
@@ -75,6 +77,8 @@ class Trial:
     def run(self) -> Evaluation:
         """Judge. Never raises for what the candidate does."""
         verdict, reason = self._judge()
+        if self.explain and verdict is Verdict.WRONG:
+            self.localisation = localise.explain(self)
         found = None
         if self.profile and profiles.wanted(self.candidate, verdict, bool(self.build.get("kernels"))):
             with self._stage(StageName.PROFILE) as detail:
@@ -124,7 +128,7 @@ class Trial:
         contestants = {}
         with self._stage(StageName.SMOKE) as detail:
             for bench in self.evaluator.smoke:
-                self._verify(bench, detail)
+                self._verify(bench, detail, first=1)
             first = contestants[timed[0].name] = self._enter(keep, timed[0], detail)
             cases = timed[0].cases
             with _clocked(detail, "run"):
@@ -256,11 +260,15 @@ class Trial:
         with _clocked(detail, "load"):
             return keep.enter_context(self.evaluator.contestant(bench, self.candidate, self.artifact))
 
-    def _verify(self, bench: Workbench, detail: dict[str, Any]) -> None:
+    def _verify(self, bench: Workbench, detail: dict[str, Any], *, first: int = 0) -> None:
+        """On a process of its own; so many declared cases go first, for of those the values may be told."""
+        cases = bench.cases
         with ExitStack() as brief:
             contestant = self._enter(brief, bench, detail)
             with _clocked(detail, "run"):
-                verify(contestant, bench.cases, self.verified)
+                for case in cases.cases[:first]:
+                    run_cases(contestant, [case], cases.mutates_inputs, self.verified, "in its first call")
+                verify(contestant, cases, self.verified, skip=first)
 
     def _measure(self, pairs: Sequence[tuple[Workbench, Contestant]], detail: dict[str, Any]) -> None:
         parts: dict[str, list[Speedup]] = {"eager": [], "compile": []}
@@ -377,6 +385,7 @@ class Trial:
             environment=evaluator.environment,
             timing=self.timing if keep else {},
             worst=self.verified.worst,
+            localisation=self.localisation,
             errors={
                 "error_over_budget": self.verified.ratio,
                 "rms_over_budget": self.verified.rms,

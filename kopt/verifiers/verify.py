@@ -14,8 +14,10 @@ from kopt.verifiers.cases import Case, Cases
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.compare import Finding
 from kopt.verifiers.contestant import Contestant, Failure
+from kopt.verifiers.dtypes import Array
 from kopt.verifiers.layout import Bytes
 from kopt.verifiers.ring import Ring
+from kopt.verifiers.workbench import Workbench
 from kopt.words import Language, Mismatch, Verdict
 
 _SECRET = random.SystemRandom()
@@ -50,10 +52,21 @@ class Watch:
         return any(bool((self.ring.rows[s, w] != pattern).any()) for s, w, pattern in self.parts)
 
 
+@dataclass(frozen=True)
+class Exhibit:
+    """A wrong output and the inputs it was computed from, kept beyond the candidate's process."""
+
+    bench: Workbench
+    case: Case
+    output: int
+    stored: Array
+
+
 @dataclass
 class Verified:
     """What verification found: the worst finding of all, and per case how near the budget it came."""
 
+    exhibit: Exhibit | None = None
     worst: Mismatch | None = None
     ratio: float = 0.0
     rms: float = 0.0
@@ -136,6 +149,8 @@ def run_cases(
         into.add(contestant, case, number, finding)
         if not finding.passed:
             assert into.worst is not None
+            wrong = ring.outputs_of(slot)[number].copy()
+            into.exhibit = Exhibit(contestant.bench, case, number, wrong)
             raise Failure(Verdict.WRONG, describe(into.worst, finding))
         if not mutates_inputs and not ring.inputs_equal(slot, case.inputs):
             raise Failure(

@@ -13,6 +13,7 @@ from kopt.words.evaluation import (
     Timing,
     Verdict,
 )
+from kopt.words.localisation import Likeness, LikenessKind, Localisation, Span, Step
 from kopt.words.policy import Delegation, OperatorUse, Policy
 from kopt.words.problem import Problem, ScalarSpec, TensorSpec, TolerancePolicy, Workload, WorkloadSpec
 from kopt.words.profile import Bottleneck, BottleneckName, GpuKernel, HotLoop, OperatorTime, Profile
@@ -28,6 +29,9 @@ __all__ = [
     "GpuKernel",
     "HotLoop",
     "Language",
+    "Likeness",
+    "LikenessKind",
+    "Localisation",
     "Mismatch",
     "OperatorTime",
     "OperatorUse",
@@ -36,9 +40,11 @@ __all__ = [
     "Profile",
     "Roofline",
     "ScalarSpec",
+    "Span",
     "Speedup",
     "StageName",
     "StageRecord",
+    "Step",
     "Style",
     "TensorSpec",
     "Timing",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kopt.words.localisation import Localisation
 from kopt.words.policy import Delegation, Policy
 from kopt.words.profile import Profile
 from kopt.words.roofline import Roofline
@@ -99,6 +100,7 @@ class Evaluation:
     environment: Mapping[str, Any]
     timing: Mapping[str, Timing] = field(default_factory=dict)
     worst: Mismatch | None = None
+    localisation: Localisation | None = None
     errors: Mapping[str, Any] = field(default_factory=dict)
     roofline: Roofline | None = None
     build: Mapping[str, Any] = field(default_factory=dict)

@@ -105,6 +105,7 @@ def test_what_does_not_compile_names_the_line_and_reads_no_file_of_the_host(serv
     assert " /" not in result["reason"] and secret(result) == []
 
 
+@pytest.mark.timing
 def test_speed_and_comparison(server: Session):
     plain, slow = (
         cpp(),

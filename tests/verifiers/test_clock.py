@@ -63,10 +63,12 @@ def test_places_are_page_aligned_and_indices_come_back() -> None:
     assert z.index(4) == (1, 1)
 
 
+# The first write takes the page faults and cache misses, which are the call's own time; the last one is cheap.
 OWN_CLOCK = """
 import time
 def run(x, out):
     begin = time.perf_counter()
+    out[0, 0] = 0.0
     while time.perf_counter() - begin < SECONDS:
         pass
     out[0, 0] = time.perf_counter() - begin
@@ -87,9 +89,11 @@ def test_the_judges_clock_agrees_with_the_callees(silu: Evaluator, seconds: floa
     ratios = []
     with Contestant(silu.sandbox, bench, candidate, None, 20.0) as contestant:
         contestant.round(stretch)
-        empty = statistics.median(contestant.empty() for _ in range(9))
-        for _ in range(9):
+        for _ in range(40):  # whoever shares the machine only adds: until it was quiet for a moment
+            empty = statistics.median(contestant.empty() for _ in range(3))
             judged = contestant.round(stretch) - empty
             own = sum(float(contestant.ring.outputs_of(slot)[0][0]) for slot in stretch.slots)
             ratios.append(judged / own)
+            if len(ratios) >= 9 and min(ratios) <= 1.05:
+                break
     assert 0.97 <= min(ratios) <= 1.1  # writing a number through torch takes some microseconds besides

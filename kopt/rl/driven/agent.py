@@ -150,6 +150,7 @@ class Driven(Searching):
                 f"{worst['expected']} and is {worst['got']} (allowed error {worst['allowed_error']}); "
                 f"{worst['wrong_elements']} of {worst['of']} are wrong"
             )
+        lines += found.get("explanation", ())
         for name, gain in found.get("speedup", {}).items():
             interval = f"{gain['ratio']} (95 % interval {gain['low']} to {gain['high']})"
             certain = "no certain gain" if gain["certain"] == "neither" else f"certainly {gain['certain']}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kopt.agents.context import MACHINE
 from kopt.problems.declared import declaration_of
 from kopt.problems.shown import shown_text
+from kopt.verifiers.localise import shown_to_proposers
 from kopt.words import (
     Evaluation,
     Mismatch,
@@ -74,6 +75,9 @@ def evaluation(record: Evaluation, known: Sequence[str]) -> dict[str, Any]:
     worst = record.worst
     if record.verdict is Verdict.WRONG and worst is not None and worst.count and worst.workload in known:
         answer["worst"] = _worst(worst)
+        steps = [line(told) for told in shown_to_proposers(record, known)]
+        if steps:
+            answer["explanation"] = steps
     timed = {name: speedup(found) for name, found in record.speedup.items() if found is not None}
     if timed:
         answer["speedup"] = timed

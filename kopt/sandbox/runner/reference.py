@@ -60,6 +60,7 @@ class ReferenceProgram:
             "flush": self.flush,
             "trace": self.trace,
             "breakdown": self.breakdown,
+            "localise": self.localise,
             "call_precision": self.call_precision,
             "invoke": self.invoke,
             "ping": lambda body, fds: {},
@@ -165,6 +166,20 @@ class ReferenceProgram:
         """Call the reference on one slot for some time and list its operators with their seconds, a call each."""
         arguments = self._arguments(body["slot"])
         return breakdown.of(lambda: self._chosen().run(arguments), float(body["seconds"]))
+
+    def localise(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        """Compare a wrong output, which the judge wrote into a slot, with the reference's steps on its inputs."""
+        from kopt.problems.steps import localise
+        from kopt.words import to_json
+
+        slot, output = body["slot"], body["output"]
+        if self.ring is None:
+            raise BadRequest("no ring is attached")
+        got = self.ring.outputs[slot][output]
+        found = localise(
+            self._chosen(), self._arguments(slot), got, output, body["index"], float(body["seconds"])
+        )
+        return {"found": to_json(found)}
 
     def call_precision(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Compute slots in a lower precision, for the lint."""
