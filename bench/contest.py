@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 import statistics
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.opponents import Opponent
-from bench.worlds import DOLLARS_PER_SECOND, MODELS, Player, World, describe, evaluation
+from bench.worlds import MODELS, Player, World, describe, evaluation
 from kopt.agents.context import Wanted
 from kopt.rl.asking import Asking
 from kopt.rl.beam import Beam
@@ -27,7 +28,9 @@ from kopt.words import Candidate, Evaluation
 
 ENOUGH = 0.95
 PROPOSALS = 3
-"""Most proposals, in budgets of evaluations."""
+"""Most proposals, in budgets of evaluations, where these are what is limited."""
+MEAN_PRICE = statistics.mean(model.dollars for model in MODELS)
+"""Dollars of a proposal, all models alike: a budget of dollars buys as many as that of evaluations has."""
 RESAMPLES = 4000
 
 
@@ -85,45 +88,72 @@ STRATEGIES: dict[str, Maker] = {
 
 @dataclass(frozen=True)
 class Game:
-    """Evaluations until a candidate within 5 % of the best was found, or the budget; dollars spent till then."""
+    """What was spent of the budget until a candidate within 5 % of the best was found; all of it where none was."""
 
-    evaluations: int
+    spent: float
     reached: bool
-    dollars: float
 
 
-def play(world: World, name: str, seed: int) -> Game:
+class Account:
+    """The budget of a game: so many evaluations, or so many dollars. What is not limited is not counted."""
+
+    def __init__(self, world: World, resource: str, players: Sequence[Player]) -> None:
+        self.resource, self.players, self.evaluations = resource, players, 0
+        self.limit = world.budget * (1.0 if resource == EVALUATIONS else MEAN_PRICE)
+        self._proposals = PROPOSALS * world.budget if resource == EVALUATIONS else math.inf
+
+    def ledger(self) -> Ledger:
+        """As the strategy sees it; the last evaluation fits."""
+        return Ledger({self.resource: self.limit + (self.resource == EVALUATIONS)})
+
+    @property
+    def spent(self) -> float:
+        if self.resource == EVALUATIONS:
+            return self.evaluations
+        return sum(player.asked * player.model.dollars for player in self.players)
+
+    @property
+    def over(self) -> bool:
+        return self.spent >= self.limit or sum(player.asked for player in self.players) > self._proposals
+
+    def game(self, reached: bool) -> Game:
+        return Game(min(self.spent, self.limit) if reached else self.limit, reached)
+
+
+def play(world: World, name: str, seed: int, resource: str = EVALUATIONS) -> Game:
     """One strategy, one world, one seed; evaluations known already are free, as in the loop; proposals never are."""
-    ledger = Ledger({EVALUATIONS: world.budget + 1})
     players = [Player(world, model, f"{world.name}/{name}/{seed}") for model in MODELS]
+    account = Account(world, resource, players)
+    ledger = account.ledger()
     strategy = STRATEGIES[name](players, ledger, seed)
     known: dict[str, Any] = {}
-    seconds = 0.0
-    while (trial := strategy.ask()) is not None and trial.phase != "confirm":
-        if sum(player.asked for player in players) > PROPOSALS * world.budget:
-            break
+    while (trial := strategy.ask()) is not None and trial.phase != "confirm" and not account.over:
         of = trial.candidate
         made = known.get(of.digest)
         if made is None:
             with ledger.reserve(evaluations=1) as promise:
                 made = known[of.digest] = evaluation(of, world.outcome(of.notes["key"], of.notes["blemish"]))
                 promise.settle(evaluations=1)
-            seconds += made.seconds
-            gain = made.gain if made.correct else None
-            if gain is not None and gain.ratio >= ENOUGH * world.best:
-                return Game(len(known), True, _dollars(players, seconds))
+            account.evaluations += 1
+            if _enough(made, world):
+                return account.game(True)
         strategy.tell(trial, made)
-    return Game(world.budget, False, _dollars(players, seconds))
+    return account.game(False)
 
 
-def play_opponent(world: World, opponent: Opponent, seed: int) -> Game:
+def _enough(made: Evaluation, world: World) -> bool:
+    gain = made.gain if made.correct else None
+    return gain is not None and gain.ratio >= ENOUGH * world.best
+
+
+def play_opponent(world: World, opponent: Opponent, seed: int, resource: str = EVALUATIONS) -> Game:
     """The same game with a published package as strategy; it gets the same models, luck and budget."""
     players = {m.name: Player(world, m, f"{world.name}/{opponent.package}/{seed}") for m in MODELS}
     made: dict[str, tuple[Candidate, Evaluation]] = {}
     times: Counter[tuple[str, str | None]] = Counter()
-    seconds = 0.0
+    account = Account(world, resource, list(players.values()))
     parent, name = opponent.begin(list(players), seed)
-    while len(made) < world.budget and sum(times.values()) < PROPOSALS * world.budget:
+    while not account.over:
         player, pair = players[name], made[parent] if parent is not None else None
         role = WRITER if pair is None else OPTIMISER if pair[1].correct else REPAIRER
         context = dataclasses.replace(
@@ -134,24 +164,16 @@ def play_opponent(world: World, opponent: Opponent, seed: int) -> Game:
         title = str(of.notes["title"])
         if title not in made:
             made[title] = of, evaluation(of, world.outcome(of.notes["key"], of.notes["blemish"]))
-            seconds += made[title][1].seconds
+            account.evaluations += 1
         found = made[title][1]
+        if _enough(found, world):
+            return account.game(True)
         gain = found.gain if found.correct else None
-        if gain is not None and gain.ratio >= ENOUGH * world.best:
-            return Game(len(made), True, _dollars(list(players.values()), seconds))
         worth = gain.ratio if gain is not None else 0.0
         parent, name = opponent.tell(
             name=title, parent=parent, model=name, score=worth, dollars=player.model.dollars
         )
-    return Game(world.budget, False, _dollars(list(players.values()), seconds))
-
-
-def _dollars(players: Sequence[Player], seconds: float) -> float:
-    asked = sum(
-        player.asked * (player.model.dollars + DOLLARS_PER_SECOND * player.model.seconds)
-        for player in players
-    )
-    return asked + DOLLARS_PER_SECOND * seconds
+    return account.game(False)
 
 
 def middle(values: Sequence[float], luck: np.random.Generator) -> dict[str, float]:

@@ -16,8 +16,6 @@ from kopt.agents.bill import charge
 from kopt.agents.context import Context, Cost
 from kopt.words import Candidate, Evaluation, Language, Problem, Speedup, Style, Verdict
 
-DOLLARS_PER_SECOND = 0.0005
-"""What a second of a machine is worth: about 1.80 an hour."""
 PROBLEM = Problem(name="bench", format="model", sources={"bench.py": "x = 1\n"}, entry="bench.py")
 
 
