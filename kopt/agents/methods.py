@@ -22,5 +22,10 @@ METHODS: dict[BottleneckName, str] = {
     "aliasing, no early exit",
     BottleneckName.DIVISION: "divide once outside of the loop and multiply by the reciprocal inside",
     BottleneckName.OCCUPANCY: "use less of what holds occupancy down: registers or shared memory a block",
+    BottleneckName.DOUBLE_PRECISION: "compute in float32: literals with f, float32 functions, sums in two floats where "
+    "one is not enough",
+    BottleneckName.NO_TENSOR_CORES: "multiply tiles with tensor cores (tl.dot, mma), accumulating in float32",
+    BottleneckName.NARROW_ACCESS: "let each thread move 16 bytes at once: vector types or more consecutive elements a "
+    "thread, aligned",
     BottleneckName.NONE_FOUND: "keep the structure and try tile sizes, unrolling and prefetching",
 }

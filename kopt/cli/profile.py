@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,10 +19,11 @@ from kopt.cli.common import (
     parse_sets,
     print_json,
 )
+from kopt.errors import UsageError
 
 EXAMPLES = (
     "Exit status: 0 profiled, 1 the candidate is not right, so there is nothing to profile, 2 unusable input.  "
-    "Example: kopt profile softmax my_softmax.cpp"
+    "Examples: kopt profile softmax my_softmax.cpp; kopt profile softmax my_softmax.py --assembly softmax.sass"
 )
 
 
@@ -35,12 +37,22 @@ def profile(
         ),
     ] = None,
     sets: SetOption = None,
+    assembly: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the candidate's whole disassembly there: x86-64 of C++, SASS of CUDA and Triton.",
+            dir_okay=False,
+        ),
+    ] = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Say where time goes and name exactly one bottleneck; a candidate is verified first, and not compared."""
     from kopt.rl.api import profile as run_profile
 
+    if assembly is not None and candidate is None:
+        raise UsageError("--assembly is a candidate's: name its file after the problem")
     progress = console(stderr=True)
     status = progress.status("opening the sandbox") if progress.is_terminal else nullcontext()
 
@@ -50,7 +62,12 @@ def profile(
 
     with status:
         found, evaluation = run_profile(
-            problem, candidate, overrides=parse_sets(sets), sandbox=sandbox.value, observer=observe
+            problem,
+            candidate,
+            overrides=parse_sets(sets),
+            sandbox=sandbox.value,
+            observer=observe,
+            assembly=assembly,
         )
     if as_json:
         judged = {} if evaluation is None else {"verdict": evaluation.verdict, "reason": evaluation.reason}

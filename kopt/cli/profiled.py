@@ -9,7 +9,7 @@ from kopt.cli.common import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kopt.words import HotLoop, Profile
+    from kopt.words import GpuLoop, HotLoop, Profile
 
 _OPERATORS = 10
 
@@ -37,12 +37,41 @@ def show_profile(out: Console, profile: Profile) -> None:
             ),
             soft_wrap=True,
         )
+        if kernel.loop is not None:
+            _show_gpu_loop(out, kernel.loop)
     for label, text in _facts(profile):
         out.print(f"[dim]{label:<12}[/]{escape(text)}", soft_wrap=True)
     name = profile.bottleneck.name
     out.print(f"\n[bold]bottleneck: {name}[/]")
     for line in profile.bottleneck.evidence:
         out.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def _show_gpu_loop(out: Console, loop: GpuLoop) -> None:
+    from rich.markup import escape
+
+    kind = "hot loop" if loop.depth else "no loop: all of it"
+    parts = [
+        f"{loop.instructions} instructions",
+        f"{loop.loads} loads of {loop.load_bytes} bytes",
+        f"{loop.stores} stores of {loop.store_bytes} bytes",
+        *(
+            f"{count} {what}"
+            for count, what in (
+                (loop.tensor, "on tensor cores"),
+                (loop.single, "in single or half precision"),
+                (loop.double, "in double precision"),
+                (loop.special, "special functions"),
+                (loop.shared, "shared memory"),
+                (loop.local, "local memory"),
+                (loop.barriers, "barriers"),
+            )
+            if count
+        ),
+    ]
+    out.print(f"  [bold]{kind}[/] {escape(f'{loop.place}: ' + ', '.join(parts))}", soft_wrap=True)
+    for line in loop.assembly:
+        out.print(f"    {escape(line)}", soft_wrap=True)
 
 
 def _operators(profile: Profile) -> Any:

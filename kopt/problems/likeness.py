@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ _SHARE = 0.99
 _EDGES = 0.85  # of the elements, where a shift leaves some without a neighbour
 _FEW = 4
 _NEAR = 0.02  # relative error that rounding may still explain
+Arguments = Callable[[], list[Any]]
 _PLAIN = (LikenessKind.FACTOR, LikenessKind.OFFSET)
 
 
@@ -97,7 +98,7 @@ def _rms(values: torch.Tensor) -> float:
 
 def guess(
     instance: Instance,
-    arguments: Sequence[Any],
+    arguments: Arguments,
     output: int,
     wrong: Wrong,
     equal_steps: Sequence[int],
@@ -107,7 +108,7 @@ def guess(
 
     Args:
         instance: the workload.
-        arguments: of the call.
+        arguments: makes those of the call, each time anew.
         output: the number of the output.
         wrong: that output and the right one.
         equal_steps: the steps whose values the wrong elements are.
@@ -176,11 +177,11 @@ def _scaled(wrong: Wrong) -> Likeness | None:
 
 
 def _without(
-    instance: Instance, arguments: Sequence[Any], output: int, wrong: Wrong, until: float
+    instance: Instance, arguments: Arguments, output: int, wrong: Wrong, until: float
 ) -> Likeness | None:
     """Run the reference with one piece left out at a time, until one gives the wrong elements."""
     model = instance.model
-    for call, operand, _ in droppable(instance, arguments):
+    for call, operand, _ in droppable(instance, arguments()):
         damaged = Mutated(model, (call, operand), None)
         if _gives(instance, damaged, arguments, output, wrong, until):
             return Likeness(kind=LikenessKind.WITHOUT, step=call + 1)
@@ -196,7 +197,7 @@ def _without(
 def _gives(
     instance: Instance,
     damaged: Mutated,
-    arguments: Sequence[Any],
+    arguments: Arguments,
     output: int,
     wrong: Wrong,
     until: float,
@@ -206,7 +207,7 @@ def _gives(
     instance.restore()
     try:
         with torch.no_grad():
-            results = instance.outputs_of(damaged(*arguments))
+            results = instance.outputs_of(damaged(*arguments()))
     except Exception:  # what is left need not make sense
         return False
     finally:

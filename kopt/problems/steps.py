@@ -42,7 +42,7 @@ class _Steps(TorchFunctionMode):
             return result
         self.calls += 1
         shown = result[0] if isinstance(result, (tuple, list)) and result else result
-        if isinstance(shown, torch.Tensor) and shown.numel():
+        if isinstance(shown, torch.Tensor) and shown.numel() and _plain_numbers(shown):
             with torch.no_grad():
                 self._keep(_call(name, args, kwargs), shown.detach())
         return result
@@ -82,13 +82,17 @@ def localise(
         seconds: after which nothing more is tried out.
     """
     until = time.monotonic() + seconds
-    want = instance.call(arguments)[output].detach()
+
+    def fresh() -> list[Any]:  # a reference may change what it is given
+        return [value.clone() if isinstance(value, torch.Tensor) else value for value in arguments]
+
+    want = instance.call(fresh())[output].detach()
     wrong = Wrong.of(got, want)
     place = tuple(int(i) for i in index)
     steps = _Steps(wrong, place, instance.entry)
     instance.restore()
     with steps:
-        instance.run(arguments)
+        instance.run(fresh())
     instance.restore()
     return Localisation(
         output=instance.spec().outputs[output].name,
@@ -96,8 +100,12 @@ def localise(
         region=_region(wrong.mask),
         solid=_solid(wrong.mask),
         steps=tuple(steps.found[-MOST_STEPS:]),
-        likeness=guess(instance, arguments, output, wrong, steps.equal, until),
+        likeness=guess(instance, fresh, output, wrong, steps.equal, until),
     )
+
+
+def _plain_numbers(tensor: torch.Tensor) -> bool:
+    return tensor.layout is torch.strided and not (tensor.is_complex() or tensor.is_quantized)
 
 
 def value_at(result: torch.Tensor, index: tuple[int, ...], shape: tuple[int, ...]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from kopt.rl.weakness import lint_report
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.verifiers.evaluator import Evaluator
-from kopt.verifiers.profile import of_reference
+from kopt.verifiers.profile import disassembly, of_reference
 from kopt.verifiers.sampling import Effort
 from kopt.words import Candidate, Evaluation, Policy, Problem, Profile
 
@@ -78,9 +78,11 @@ def profile(
     sandbox: str = "auto",
     settings: Settings | None = None,
     observer: Observer | None = None,
+    assembly: Path | None = None,
 ) -> tuple[Profile | None, Evaluation | None]:
     """Profile a reference, or a candidate that is verified first and not timed against anything.
 
+    ``assembly`` is a file that gets the whole disassembly of a candidate's own functions or GPU kernels.
     Returns the profile, None for a candidate that is not right, and the candidate's evaluation, None for a reference.
 
     Raises:
@@ -95,7 +97,18 @@ def profile(
         if candidate is None:
             return of_reference(evaluator), None
         found = evaluator.evaluate(candidate, effort=Effort.VERIFY, explain=True, profile=True)
+        if assembly is not None and found.profile is not None:
+            _write_assembly(assembly, disassembly(evaluator, candidate))
         return found.profile, found
+
+
+def _write_assembly(path: Path, lines: Sequence[str]) -> None:
+    if not lines:
+        raise UsageError("there is no disassembly: of C++ with objdump, of CUDA and Triton with nvdisasm")
+    try:
+        path.write_text("\n".join(lines) + "\n")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}: give --assembly another file") from None
 
 
 def lint(

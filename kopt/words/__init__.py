@@ -16,7 +16,7 @@ from kopt.words.evaluation import (
 from kopt.words.localisation import Likeness, LikenessKind, Localisation, Span, Step
 from kopt.words.policy import Delegation, OperatorUse, Policy
 from kopt.words.problem import Problem, ScalarSpec, TensorSpec, TolerancePolicy, Workload, WorkloadSpec
-from kopt.words.profile import Bottleneck, BottleneckName, GpuKernel, HotLoop, OperatorTime, Profile
+from kopt.words.profile import Bottleneck, BottleneckName, GpuKernel, GpuLoop, HotLoop, OperatorTime, Profile
 from kopt.words.roofline import Roofline
 from kopt.words.serial import digest_of, from_json, to_json
 
@@ -27,6 +27,7 @@ __all__ = [
     "Delegation",
     "Evaluation",
     "GpuKernel",
+    "GpuLoop",
     "HotLoop",
     "Language",
     "Likeness",

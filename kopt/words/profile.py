@@ -23,7 +23,10 @@ class BottleneckName(enum.StrEnum):
     REGISTER_SPILLS = "register_spills"
     NOT_VECTORISED = "not_vectorised"
     DIVISION = "division"
+    DOUBLE_PRECISION = "double_precision"
+    NO_TENSOR_CORES = "no_tensor_cores"
     OCCUPANCY = "occupancy"
+    NARROW_ACCESS = "narrow_access"
     NONE_FOUND = "none_found"
 
 
@@ -87,6 +90,41 @@ class OperatorTime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GpuLoop:
+    """The innermost loop of a GPU kernel that does most, as its machine code shows it; a kernel without loops is one.
+
+    Counts are of instructions in one pass of a thread. ``loads`` and ``stores`` go to global memory, together
+    ``load_bytes`` and ``store_bytes`` a pass; ``shared`` to shared memory, ``local`` to a thread's own, which lies in
+    device memory. ``tensor`` are products of matrices, ``single``, ``double`` and ``special`` (exponentials,
+    reciprocals, roots) arithmetic in floating point, half precision counted as single. ``depth`` is 0 where there is
+    no loop. ``lines`` are first and last line of ``file``, empty and 0 where these are not known.
+    """
+
+    file: str
+    lines: tuple[int, int]
+    depth: int
+    instructions: int
+    loads: int = 0
+    load_bytes: int = 0
+    stores: int = 0
+    store_bytes: int = 0
+    shared: int = 0
+    local: int = 0
+    tensor: int = 0
+    single: int = 0
+    double: int = 0
+    special: int = 0
+    barriers: int = 0
+    assembly: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """``file:first-last``."""
+        first, last = self.lines
+        return f"{self.file}:{first}" + (f"-{last}" if last > first else "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class GpuKernel:
     """What a build ahead of time says of one GPU kernel.
 
@@ -103,6 +141,7 @@ class GpuKernel:
     threads: int | None = None
     occupancy: float | None = None
     limit: str = ""
+    loop: GpuLoop | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -232,3 +232,23 @@ def test_which_element_belongs_to_which(shape: tuple[int, ...], value: float | N
 def test_an_axis_that_could_be_either_tells_nothing() -> None:
     assert value_at(torch.randn(4, 6), (1, 2, 3), (4, 4, 6)) is not None  # it broadcasts
     assert value_at(torch.randn(6, 4), (1, 2, 3), (6, 4, 4)) is None
+
+
+def test_a_reference_that_changes_its_inputs_and_one_that_leaves_the_real_numbers(tmp_path: Path) -> None:
+    text = """
+import torch
+class Model(torch.nn.Module):
+    def forward(self, x):
+        x.mul_(3)
+        return torch.fft.ifft(torch.fft.fft(x)).real + torch.relu(x)
+def get_inputs():
+    return [torch.randn(6, 8)]
+"""
+    instance = open_problem("model", {"p.py": text}, "p.py", tmp_path).select(0, 3)
+    (x,) = instance.inputs(1)
+    before = x.clone()
+    found = localise(instance, [x], before * 3, 0, (2, 5), 5.0)
+    assert torch.equal(x, before)
+    assert [step.name.partition("(")[0] for step in found.steps] == ["mul", "relu", "add"]
+    assert found.steps[0].value == pytest.approx(3 * float(before[2, 5]))
+    assert found.likeness is not None and found.likeness.kind is LikenessKind.STEP

@@ -307,7 +307,7 @@ extern "C" __global__ void BOUNDS k(const float* x, float* y, int n) {
     [
         ("__launch_bounds__(1024)", 128, BottleneckName.REGISTER_SPILLS),
         ("__launch_bounds__(64)", 180, BottleneckName.OCCUPANCY),
-        ("", 4, BottleneckName.NONE_FOUND),
+        ("", 4, BottleneckName.NARROW_ACCESS),
     ],
 )
 def test_gpu_kernels_by_what_their_build_records(

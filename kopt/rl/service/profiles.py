@@ -6,7 +6,7 @@ from typing import Any
 
 from kopt.agents.methods import METHODS
 from kopt.rl.service.answers import line, number
-from kopt.words import GpuKernel, HotLoop, OperatorTime, Profile
+from kopt.words import GpuKernel, HotLoop, OperatorTime, Profile, to_json
 
 _MOST_LOOPS, _MOST_OPERATORS, _MOST_KERNELS, _MOST_REMARKS, _MOST_ASSEMBLY = 2, 8, 8, 3, 40
 _COUNTS = ("packed", "scalar", "memory", "strided", "indirect", "gathers", "divisions", "spills")
@@ -67,7 +67,7 @@ def _operator(one: OperatorTime) -> dict[str, Any]:
 
 
 def _kernel(one: GpuKernel) -> dict[str, Any]:
-    answer = {
+    answer: dict[str, Any] = {
         "name": line(one.name),
         "target": one.target,
         "registers": one.registers,
@@ -76,4 +76,11 @@ def _kernel(one: GpuKernel) -> dict[str, Any]:
     }
     if one.occupancy is not None:
         answer |= {"occupancy": round(one.occupancy, 3), "limit": line(one.limit)}
+    if one.loop is not None:
+        loop = to_json(one.loop)
+        answer["loop"] = {name: count for name, count in loop.items() if isinstance(count, int) and count}
+        answer["loop"] |= {
+            "place": line(one.loop.place),
+            "assembly": [line(code) for code in one.loop.assembly[:_MOST_ASSEMBLY]],
+        }
     return answer

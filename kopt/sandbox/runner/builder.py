@@ -48,7 +48,7 @@ class BuilderProgram:
         name = "extension" if body["language"] == "torch" else body["language"]
         if body.get("sanitizer"):
             name = "sanitized"
-        elif body.get("profiled"):
+        elif body.get("profiled") and name == "cpp":
             name = "profiled"
         toolchain = importlib.import_module(f".toolchains.{name}", __package__)
         result = toolchain.build(self.directory, self.config, body)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kopt.verifiers.profile import gpu_rules
 from kopt.verifiers.profile.facts import Facts
 from kopt.words import Bottleneck, BottleneckName
 
@@ -22,8 +23,6 @@ PASSES = 2.0
 """Operators that move this many times the bytes that any implementation must."""
 OFTEN = 1 / 3
 """The share of a loop's memory accesses, or spills among its instructions, that counts as many."""
-RESIDENT = 0.25
-"""Occupancy below which a GPU kernel has too few warps to hide memory's latency behind."""
 MOST_EVIDENCE = 3
 
 Rule = Callable[[Facts], list[str] | None]
@@ -186,15 +185,6 @@ def _division(facts: Facts) -> list[str] | None:
     ]
 
 
-def _resident(facts: Facts) -> list[str] | None:
-    low = [k for k in facts.kernels if k.occupancy is not None and k.occupancy < RESIDENT]
-    return [
-        f"{k.name}: at most {k.occupancy:.0%} of {k.target}'s warps are resident, held down by {k.limit} "
-        f"({k.registers} registers a thread, {k.shared_bytes} bytes of shared memory a block)"
-        for k in low[:MOST_EVIDENCE]
-    ] or None
-
-
 def _none(facts: Facts) -> str:
     parts = []
     if facts.roofline is not None:
@@ -220,5 +210,8 @@ RULES: tuple[tuple[BottleneckName, Rule], ...] = (
     (BottleneckName.REGISTER_SPILLS, _spills),
     (BottleneckName.NOT_VECTORISED, _scalar),
     (BottleneckName.DIVISION, _division),
-    (BottleneckName.OCCUPANCY, _resident),
+    (BottleneckName.DOUBLE_PRECISION, gpu_rules.double),
+    (BottleneckName.NO_TENSOR_CORES, gpu_rules.tensor_cores),
+    (BottleneckName.OCCUPANCY, gpu_rules.resident),
+    (BottleneckName.NARROW_ACCESS, gpu_rules.narrow),
 )

@@ -15,6 +15,7 @@ class Facts:
 
     ``own`` are the operators the profiled program itself calls: calls and bytes of one call. Kernels in C++ have
     none. ``dispatch`` is what calling any operator takes. ``vector_bytes`` is the widest register the machine has.
+    ``dtypes`` are those of all tensors, where a GPU's machine code was read.
     """
 
     workload: str = ""
@@ -31,6 +32,7 @@ class Facts:
     own: tuple[tuple[int, int], ...] = ()
     dispatch: float = 0.0
     kernels: tuple[GpuKernel, ...] = ()
+    dtypes: frozenset[str] = frozenset()
     counters: Mapping[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

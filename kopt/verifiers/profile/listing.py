@@ -66,18 +66,30 @@ class Listing:
 
 def read(artifact: bytes | None, sources: Collection[str]) -> Listing:
     """A profiled build's artefact; what does not have the form it must have is left out."""
-    if not artifact or len(artifact) > MOST_BYTES:
-        return Listing()
-    try:
-        found = parse(artifact)
-    except ProtocolViolation:
-        return Listing()
+    found = _parsed(artifact)
     return Listing(
-        functions(_lines(found.get("assembly")), sources), remarks(_lines(found.get("remarks")), sources)
+        functions(text_lines(found.get("assembly")), sources),
+        remarks(text_lines(found.get("remarks")), sources),
     )
 
 
-def _lines(found: Any) -> list[str]:
+def raw(artifact: bytes | None) -> list[str]:
+    """The lines of a profiled build's listing, as they are."""
+    found = _parsed(artifact)
+    return text_lines(found.get("assembly")) or text_lines(found.get("sass"))
+
+
+def _parsed(artifact: bytes | None) -> dict[str, Any]:
+    if not artifact or len(artifact) > MOST_BYTES:
+        return {}
+    try:
+        return parse(artifact)
+    except ProtocolViolation:
+        return {}
+
+
+def text_lines(found: Any) -> list[str]:
+    """What is text in a list, so much of it as is read."""
     if not isinstance(found, list):
         return []
     return [line[:_LONGEST] for line in found[:_MOST_LINES] if isinstance(line, str)]

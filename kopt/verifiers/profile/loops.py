@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kopt.verifiers.profile.listing import Function, Instruction
@@ -29,13 +29,25 @@ class Loop:
     code: tuple[Instruction, ...]
 
 
-def innermost(function: Function) -> list[Loop]:
+Flow = Callable[[Instruction], tuple[int | None, bool]]
+"""Where an instruction may jump to, if anywhere that is known, and whether it never goes on to the next one."""
+
+
+def x86(instruction: Instruction) -> tuple[int | None, bool]:
+    """The :data:`Flow` of x86-64."""
+    name = instruction.mnemonic
+    found = _TARGET.match(instruction.operands) if name.startswith("j") else None
+    return int(found[1], 16) if found else None, name.startswith(("jmp", *_ENDS))
+
+
+def innermost(function: Function, flow: Flow = x86) -> list[Loop]:
     """The loops of a function that contain no other."""
     code = function.instructions
-    blocks = _blocks(code)
+    flows = [flow(instruction) for instruction in code]
+    blocks = _blocks(code, flows)
     if len(blocks) > _MOST_BLOCKS:
         return []
-    edges = _edges(code, blocks)
+    edges = _edges(code, flows, blocks)
     found = []
     for depth, members in _nest(edges):
         inside = [code[k] for number in sorted(members) for k in range(*blocks[number])]
@@ -43,35 +55,29 @@ def innermost(function: Function) -> list[Loop]:
     return found
 
 
-def target(instruction: Instruction) -> int | None:
-    """Where a jump goes, None for what is no direct jump."""
-    if not instruction.mnemonic.startswith("j"):
-        return None
-    found = _TARGET.match(instruction.operands)
-    return int(found[1], 16) if found else None
-
-
-def _blocks(code: Sequence[Instruction]) -> list[tuple[int, int]]:
+def _blocks(code: Sequence[Instruction], flows: Sequence[tuple[int | None, bool]]) -> list[tuple[int, int]]:
     place = {instruction.address: number for number, instruction in enumerate(code)}
     starts = {0}
-    for number, instruction in enumerate(code):
-        if instruction.mnemonic.startswith(("j", *_ENDS)):
+    for number, (goal, ends) in enumerate(flows):
+        if goal is not None or ends:
             starts.add(number + 1)
-            goal = place.get(target(instruction) or -1)
-            if goal is not None:
-                starts.add(goal)
+        if goal in place:
+            starts.add(place[goal])
     ordered = [*sorted(number for number in starts if number < len(code)), len(code)]
     return list(itertools.pairwise(ordered))
 
 
-def _edges(code: Sequence[Instruction], blocks: Sequence[tuple[int, int]]) -> list[list[int]]:
+def _edges(
+    code: Sequence[Instruction],
+    flows: Sequence[tuple[int | None, bool]],
+    blocks: Sequence[tuple[int, int]],
+) -> list[list[int]]:
     first = {code[start].address: number for number, (start, _) in enumerate(blocks)}
     edges: list[list[int]] = []
     for number, (_, stop) in enumerate(blocks):
-        last = code[stop - 1]
-        goals = [goal] if (goal := first.get(target(last) or -1)) is not None else []
-        falls = not last.mnemonic.startswith(("jmp", *_ENDS))
-        edges.append([*goals, *([number + 1] if falls and number + 1 < len(blocks) else [])])
+        goal, ends = flows[stop - 1]
+        goals = [first[goal]] if goal in first else []
+        edges.append([*goals, *([number + 1] if not ends and number + 1 < len(blocks) else [])])
     return edges
 
 

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kopt.errors import KoptError
+from kopt.sandbox import BuildResult
 from kopt.sandbox.errors import RunnerError
 from kopt.verifiers import roofline as rooflines
 from kopt.verifiers import sanitize
 from kopt.verifiers.contestant import Failure
-from kopt.verifiers.profile import activity, breakdown, hot, listing, occupancy
+from kopt.verifiers.profile import activity, breakdown, gpu_loops, hot, listing, occupancy, sass
 from kopt.verifiers.profile.breakdown import Breakdown
 from kopt.verifiers.profile.decide import decide
 from kopt.verifiers.profile.facts import Facts
-from kopt.words import Candidate, Language, Profile, Verdict
+from kopt.words import Candidate, Language, Profile, Verdict, to_json
 
 if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
@@ -56,6 +57,8 @@ def of_candidate(trial: Trial) -> Profile:
         facts.operators, facts.dispatch = known[bench.name].operators, known[bench.name].dispatch
     if candidate.language not in _TIMED:
         facts.kernels = occupancy.kernels(trial.build)
+        with _noted(facts, "the kernels' machine code"):
+            _look_at_kernels(evaluator, candidate, facts)
         facts.notes.append(
             "nothing was timed: registers, spills and shared memory are those of the build ahead of time"
         )
@@ -119,7 +122,7 @@ def _empty(evaluator: Evaluator, bench: Workbench, parallel: bool) -> float | No
 
 
 def _look_at_code(evaluator: Evaluator, candidate: Candidate, facts: Facts) -> None:
-    built = evaluator.sandbox.builder.build(candidate, profiled=True)
+    built = _profiled(evaluator, candidate)
     if not built.ok:
         facts.notes.append(f"no look at the code: {(built.first_error or 'it did not build again')[:200]}")
         return
@@ -131,6 +134,35 @@ def _look_at_code(evaluator: Evaluator, candidate: Candidate, facts: Facts) -> N
         facts.notes.append("no disassembly: objdump is not installed (binutils)")
     else:
         facts.notes.append("no loop of the candidate's own was found in the disassembly")
+
+
+def disassembly(evaluator: Evaluator, candidate: Candidate) -> list[str]:
+    """All that a profiled build lists of a candidate in C++, CUDA or Triton: anybody's words, but printable."""
+    if candidate.language is Language.TORCH:
+        return []
+    built = _profiled(evaluator, candidate)
+    return [
+        "".join(letter if letter.isprintable() else " " for letter in line)
+        for line in listing.raw(built.artifact)
+    ]
+
+
+def _profiled(evaluator: Evaluator, candidate: Candidate) -> BuildResult:
+    spec = to_json(evaluator.specs[0]) if candidate.language is Language.TRITON else None
+    return evaluator.sandbox.builder.build(candidate, spec_json=spec, profiled=True)
+
+
+def _look_at_kernels(evaluator: Evaluator, candidate: Candidate, facts: Facts) -> None:
+    spec = evaluator.specs[0]
+    built = _profiled(evaluator, candidate)
+    tensors = (*spec.tensors, *spec.state, *spec.outputs)
+    facts.dtypes = frozenset(tensor.dtype for tensor in tensors)
+    loops = {
+        function.name: gpu_loops.hot(function) for function in sass.read(built.artifact, candidate.sources)
+    }
+    facts.kernels = tuple(replace(kernel, loop=loops.get(kernel.name)) for kernel in facts.kernels)
+    if facts.kernels and not loops:
+        facts.notes.append("no machine code: nvdisasm is not installed (it comes with CUDA, and with triton)")
 
 
 def _bound(evaluator: Evaluator, bench: Workbench, facts: Facts) -> None:

@@ -4,4 +4,4 @@
 """
 
 RECIPE = "2"
-PROFILED = "1"
+PROFILED = "2"

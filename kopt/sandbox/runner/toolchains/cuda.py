@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..loop import BadRequest
+from . import sass
 from .common import Outcome, check_flags, first_error, run
 from .cpp import includes
 from .ptxas import kernels
@@ -21,7 +22,7 @@ TARGETS = re.compile(r"sm_\d{2,3}[af]?")
 
 
 def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) -> Outcome:
-    """Compile the entry file for ``target`` (sm_90 unless told)."""
+    """Compile the entry file for ``target`` (sm_90 unless told); for a profile, the artefact is its listing."""
     extra = check_flags(body["flags"], ALLOWED)
     target = body.get("target") or "sm_90"
     if not TARGETS.fullmatch(target):
@@ -40,6 +41,7 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
         *standard,
         "-Xptxas",
         "-v",
+        *(["-lineinfo"] if body.get("profiled") else []),
         *extra,
         "-I.",
         *includes(),
@@ -51,4 +53,7 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
             False, log=log, first_error=first_error(log, directory) or "nvcc failed", report=report
         )
     with open(cubin, "rb") as file:  # noqa: PTH123
-        return Outcome(True, artifact=file.read(), log=log, report=report)
+        artifact = file.read()
+    if body.get("profiled"):
+        artifact = sass.listing([artifact], directory, config, body["sources"])
+    return Outcome(True, artifact=artifact, log=log, report=report)

@@ -37,14 +37,15 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
         if status:
             words = log.read(64_000)
             return Outcome(False, log=words, first_error=first_error(words, directory) or words[:300])
-        remarks = list(own_remarks(_bounded(log), body["sources"]))
+        remarks = list(own_remarks(bounded(log), body["sources"]))
     report = {"compiler": body["compiler"], "objdump": shutil.which("objdump") is not None}
     assembly = _disassembly(directory, target, body["sources"]) if report["objdump"] else []
     found = {"remarks": remarks, "assembly": assembly}
     return Outcome(True, artifact=json.dumps(found).encode(), report=report)
 
 
-def _bounded(stream: IO[str]) -> Iterator[str]:
+def bounded(stream: IO[str]) -> Iterator[str]:
+    """The lines of a tool's output, up to what one may be expected to write."""
     read = 0
     while read < _MOST_READ and (line := stream.readline(2000)):
         read += len(line)
@@ -113,4 +114,4 @@ def _disassembly(directory: str, target: str, sources: Collection[str]) -> list[
         except subprocess.TimeoutExpired:
             return []
     with open(path, encoding="utf-8", errors="replace") as text:  # noqa: PTH123
-        return own_functions(_bounded(text), sources)
+        return own_functions(bounded(text), sources)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..loop import BadRequest
 from ..sources import load_symbol
+from . import sass
 from .common import Outcome, run
 from .ptxas import kernels
 
@@ -99,7 +100,10 @@ def _call(directory: str, body: Mapping[str, Any]) -> None:
 
 
 def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) -> Outcome:
-    """Compile every kernel the entry launches; registers, spills and shared memory go into the report."""
+    """Compile every kernel the entry launches; registers, spills and shared memory go into the report.
+
+    For a profile there is a listing of them instead, as the artefact.
+    """
     try:
         import triton
         from triton.backends.compiler import GPUTarget
@@ -136,6 +140,9 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
                 report=report,
             )
         report["note"] = f"the host code stopped: {type(error).__name__}: {str(error)[:300]}"
+    if body.get("profiled"):
+        cubins = [kernel.asm["cubin"] for kernel in found]
+        return Outcome(True, artifact=sass.listing(cubins, directory, config, body["sources"]), report=report)
     report["kernels"] = [_describe(kernel, directory, target) for kernel in found]
     return Outcome(True, report=report)
 

@@ -1,0 +1,101 @@
+"""Read the machine code of GPU kernels as nvdisasm lists it, within bounds: anybody may have written these words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+
+from kopt.verifiers.profile.listing import Function, Instruction, own, raw
+
+_MOST_INSTRUCTIONS = 60_000
+_SECTION = re.compile(r"\s*\.section\s+\.text\.([\w$.]{1,400}),.{0,100}")
+_LABEL = re.compile(r"(\.L_x_\d{1,6}):")
+_PLACE = re.compile(r'//## File "([^"]{1,400})", line (\d{1,7})')
+_CODE = re.compile(r"\s*/\*([0-9a-f]{1,8})\*/\s+(.{1,300}?)\s*;.{0,40}")
+_GOAL = re.compile(r"`\((\.L_x_\d{1,6})\)")
+_HEX = re.compile(r"(?:.{0,40}, )?0x([0-9a-f]{1,8})")
+_ENDS = ("EXIT", "RET", "BRX", "JMX", "KILL")
+_JUMPS = ("BRA", "JMP")
+
+
+def read(artifact: bytes | None, sources: Collection[str]) -> tuple[Function, ...]:
+    """The kernels of a profiled build; what does not have the form it must have is left out."""
+    return functions(raw(artifact), sources)
+
+
+@dataclass
+class _Reader:
+    sources: Collection[str]
+    done: list[Function] = field(default_factory=list)
+    name: str = ""
+    code: list[Instruction] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+    open_labels: list[str] = field(default_factory=list)
+    place: tuple[str, int] = ("", 0)
+    count: int = 0
+
+    def flush(self) -> None:
+        if self.code and self.name:
+            self.done.append(Function(self.name, tuple(self._resolved(one) for one in self.code)))
+        self.code, self.labels, self.open_labels, self.place = [], {}, [], ("", 0)
+
+    def _resolved(self, one: Instruction) -> Instruction:
+        """With addresses for labels, as far as these are in the same kernel."""
+
+        def address(found: re.Match[str]) -> str:
+            return f"0x{self.labels[found[1]]:x}" if found[1] in self.labels else found[1]
+
+        return replace(one, operands=_GOAL.sub(address, one.operands)) if "`" in one.operands else one
+
+    def take(self, line: str) -> None:
+        if code := _CODE.fullmatch(line):
+            self.add(int(code[1], 16), code[2])
+        elif section := _SECTION.fullmatch(line):
+            self.flush()
+            self.name = section[1]
+        elif label := _LABEL.fullmatch(line):
+            self.open_labels.append(label[1])
+        elif line.startswith("//##"):
+            place = _PLACE.fullmatch(line)
+            file = own(place[1], self.sources) if place else ""
+            self.place = (file, int(place[2])) if place and file else ("", 0)
+
+    def add(self, address: int, text: str) -> None:
+        if (self.code and address <= self.code[-1].address) or self.count >= _MOST_INSTRUCTIONS:
+            return
+        self.count += 1
+        for label in self.open_labels:
+            self.labels[label] = address
+        self.open_labels = []
+        words = text.split()
+        head = 2 if words[0].startswith("@") and len(words) > 1 else 1
+        self.code.append(Instruction(address, " ".join(words[:head]), " ".join(words[head:]), *self.place))
+
+
+def functions(lines: Iterable[str], sources: Collection[str]) -> tuple[Function, ...]:
+    """Kernels, their instructions in order; a predicate is part of the mnemonic (``@!P0 BRA``)."""
+    reader = _Reader(sources)
+    for line in lines:
+        reader.take(line)
+    reader.flush()
+    return tuple(reader.done)
+
+
+def operation(instruction: Instruction) -> tuple[str, str]:
+    """The predicate, or nothing, and the operation with its modifiers."""
+    head, _, rest = instruction.mnemonic.partition(" ")
+    return (head, rest) if rest else ("", head)
+
+
+def flow(instruction: Instruction) -> tuple[int | None, bool]:
+    """Where it may jump to, and whether it never goes on: see :data:`kopt.verifiers.profile.loops.Flow`."""
+    predicate, name = operation(instruction)
+    base = name.partition(".")[0]
+    if base in _ENDS:
+        return None, not predicate
+    if base not in _JUMPS:
+        return None, False
+    found = _HEX.fullmatch(instruction.operands)
+    conditional = bool(predicate) or "," in instruction.operands  # a uniform predicate is an operand
+    return int(found[1], 16) if found else None, not conditional
