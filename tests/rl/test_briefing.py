@@ -21,7 +21,7 @@ from kopt.agents.chat.prices import PriceTable, parse_prices
 from kopt.agents.chat.wire import Wire
 from kopt.rl.ledger import Ledger
 from kopt.rl.loop import Loop
-from kopt.rl.optimize import _Relay
+from kopt.rl.session import Relay
 from kopt.rl.strategies import make_strategy
 from kopt.settings import Settings
 from kopt.store import Store
@@ -54,7 +54,7 @@ class Run:
 
     def work(self, limits, strategy="refine", **options):
         options = {"profiles": 0, **options}  # there is no sandbox here to profile in
-        relay, prices = _Relay(None), parse_prices([f"{name}=2,10" for name in self.names])
+        relay, prices = Relay(None), parse_prices([f"{name}=2,10" for name in self.names])
         evaluator = SimpleNamespace(
             specs=(), environment={}, observe=relay, settings=Settings(home=self.folder)
         )
