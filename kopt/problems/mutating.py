@@ -67,12 +67,8 @@ class Mutated(torch.nn.Module):
         self, original: Any, target: tuple[int, int] | None, state: str | None, value: float = 0.0
     ) -> None:
         super().__init__()
-        self._parts = (
-            original,
-            target,
-            state,
-            value,
-        )  # in a tuple, so that it is not registered as a submodule
+        # In a tuple, so that it is not registered as a submodule.
+        self._parts = (original, target, state, value)
 
     @property
     def original(self) -> Any:

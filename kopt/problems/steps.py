@@ -111,25 +111,24 @@ def _plain_numbers(tensor: torch.Tensor) -> bool:
 def value_at(result: torch.Tensor, index: tuple[int, ...], shape: tuple[int, ...]) -> float | None:
     """The element of an intermediate result that belongs to an output's element, if shapes tell.
 
-    That is so for one that broadcasts to the output's shape, or that has this shape without some axes and only one
-    way to leave them out.
+    That is so for one that has as many axes and broadcasts, or that has this shape without some axes and only one way
+    to leave them out: whether a square's rows or columns were added up is not to be seen by the result's shape.
     """
     own = tuple(result.shape)
-    if len(own) <= len(shape):
-        tail = shape[len(shape) - len(own) :]
-        if all(n in (1, m) for n, m in zip(own, tail, strict=True)):
-            behind = index[len(shape) - len(own) :]
-            return float(result[tuple(0 if n == 1 else i for n, i in zip(own, behind, strict=True))])
-        ways = _ways(own, shape)
-        if len(ways) == 1:
-            return float(result[tuple(index[axis] for axis in ways[0])])
-    return None
+    if len(own) == len(shape):
+        fits = all(n in (1, m) for n, m in zip(own, shape, strict=True))
+        place = tuple(0 if n == 1 else i for n, i in zip(own, index, strict=True))
+        return float(result[place]) if fits else None
+    ways = _ways(own, shape)
+    return float(result[tuple(index[axis] for axis in ways[0])]) if len(ways) == 1 else None
 
 
 def _ways(own: tuple[int, ...], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The increasing choices of axes of ``shape`` that have the sizes ``own``, two at most."""
     if not own:
         return [()]
+    if len(own) > len(shape):
+        return []
     found: list[tuple[int, ...]] = []
     for axis, size in enumerate(shape):
         if size == own[0]:

@@ -230,7 +230,8 @@ def test_which_element_belongs_to_which(shape: tuple[int, ...], value: float | N
 
 
 def test_an_axis_that_could_be_either_tells_nothing() -> None:
-    assert value_at(torch.randn(4, 6), (1, 2, 3), (4, 4, 6)) is not None  # it broadcasts
+    assert value_at(torch.randn(4), (1, 2), (4, 4)) is None
+    assert value_at(torch.randn(4, 6), (1, 2, 3), (4, 4, 6)) is None
     assert value_at(torch.randn(6, 4), (1, 2, 3), (6, 4, 4)) is None
 
 

@@ -22,13 +22,10 @@ _SECONDS = 30.0
 
 def disassembler(config: Mapping[str, Any]) -> str | None:
     """The path of an nvdisasm, the toolkit's first."""
-    found = importlib.util.find_spec("triton")
+    triton = importlib.util.find_spec("triton")
+    places = (triton.submodule_search_locations or ()) if triton else ()
     folders = [f"{config['cuda']}/bin"] if config.get("cuda") else []
-    folders += (
-        [f"{folder}/backends/nvidia/bin" for folder in (found.submodule_search_locations or ())]
-        if found
-        else []
-    )
+    folders += [f"{place}/backends/nvidia/bin" for place in places]
     return shutil.which("nvdisasm", path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
 
 
