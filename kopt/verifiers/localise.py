@@ -82,21 +82,16 @@ def _line(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:_MOST_NAME]
 
 
-def lines(found: Localisation, *, values: bool = True) -> list[str]:
-    """A few lines for people and prompts: where it is wrong, the reference's values there, what it looks like.
-
-    Without ``values`` the steps are named only: what inputs were drawn from is not to be seen by them.
-    """
+def lines(found: Localisation) -> list[str]:
+    """A few lines for people and prompts: where it is wrong, the reference's values there, what it looks like."""
     told = []
-    if found.region and any(
-        (span.first, span.last, span.every) != (0, span.size - 1, 1) for span in found.region
-    ):
+    if any((span.first, span.last, span.every) != (0, span.size - 1, 1) for span in found.region):
         inside = "" if found.solid else ", not everywhere in there"
         told.append(f"wrong elements lie in {found.output}[{', '.join(map(_span, found.region))}]{inside}")
     if found.steps:
-        where = f", for {found.output}[{', '.join(map(str, found.index))}]" if values and found.index else ""
+        where = f", for {found.output}[{', '.join(map(str, found.index))}]" if found.index else ""
         told.append(f"the reference, step by step{where}:")
-        told += [f"  {_step(step, values)}" for step in found.steps]
+        told += [f"  {_step(step)}" for step in found.steps]
     if found.likeness is not None:
         told.append(f"likely: {_likeness(found.likeness, found.steps)}")
     return told
@@ -112,23 +107,34 @@ def _span(span: Span) -> str:
 
 
 def shown_to_proposers(evaluation: Evaluation, known: Collection[str]) -> list[str]:
-    """What whoever writes candidates may hear of a wrong one: nothing of workloads that are not ``known``."""
+    """What whoever writes candidates may hear of a wrong one.
+
+    That is nothing of workloads that are not ``known``, and no values of hidden inputs: they would show what these were
+    drawn from.
+    """
     found, worst = evaluation.localisation, evaluation.worst
     if found is None or worst is None or worst.workload not in known:
         return []
-    return lines(found, values=worst.distribution == DECLARED)
+    return lines(found if worst.distribution == DECLARED else _without_values(found))
 
 
-def _step(step: Step, values: bool) -> str:
+def _without_values(found: Localisation) -> Localisation:
+    """Steps are but named: their arguments may be values as well."""
+    steps = [
+        replace(step, name=step.name.partition("(")[0], value=None, low=None, high=None)
+        for step in found.steps
+    ]
+    return replace(found, steps=tuple(steps))
+
+
+def _step(step: Step) -> str:
     line = f", line {step.line}" if step.line is not None else ""
-    shape = f"[{', '.join(map(str, step.shape))}]"
-    if not values:
-        return f"{step.number} {step.name}{line}, {shape}"
+    value = ""
     if step.value is not None:
-        value = f"{step.value:.6g}"
-    else:
-        value = f"from {step.low:.4g} to {step.high:.4g}" if None not in (step.low, step.high) else "?"
-    return f"{step.number} {step.name}{line}, {shape}: {value}"
+        value = f": {step.value:.6g}"
+    elif step.low is not None and step.high is not None:
+        value = f": from {step.low:.4g} to {step.high:.4g}"
+    return f"{step.number} {step.name}{line}, [{', '.join(map(str, step.shape))}]{value}"
 
 
 def _likeness(found: Likeness, steps: tuple[Step, ...]) -> str:

@@ -67,9 +67,13 @@ class Model:
             return self.say("adversary", json.dumps(OTHER))
         revised, improved = "`dynamic,1` thrashes" in asked, "bottleneck: " in asked
         role = "revised" if revised else "optimiser" if improved else "writer"
+        if "one critical issue" in asked:
+            role = "repairer" if "the value of step 2, neg(): what follows it is missing" in asked else asked
         if role == "optimiser" and "as profiled" not in asked:
             role = "optimiser without a profile"
         code = KERNEL.replace("SCHEDULE", SCHEDULES[self.written % len(SCHEDULES)])
+        if role == "writer":
+            return self.say(role, f"Like this.\n```cpp\n{code.replace('std::exp', '')}```\n")
         self.written += 1
         return self.say(role, f"Do it.\n```cpp\n{code}```\n")
 
@@ -85,19 +89,21 @@ def test_a_run_with_all_helpers_and_its_resumption(tmp_path):
         name = f"openai/toy@{server.url}"
         result = optimize(
             tmp_path / "decay.py", models=[name], prices=[f"{name}=2,10"], allow_weak=True, settings=settings,
-            budget_seconds=400, budget_evaluations=3,
+            budget_seconds=400, budget_evaluations=4,
             options={"plan": 1, "review": 1, "adversary": 1, "profiles": 1},
         )  # fmt: skip
-        first = ["planner", "writer", "reviewer", "optimiser", "reviewer", "revised", "adversary"]
+        first = ["planner", "writer", "reviewer", "repairer", "reviewer", "optimiser", "reviewer", "revised"]
+        first.append("adversary")
         assert model.roles == first
-        assert result.spent["tokens"] == 1100 * len(first) and result.spent["evaluations"] == 3
-        again = resume(result.run, budget_evaluations=4, settings=settings)
+        assert result.spent["tokens"] == 1100 * len(first) and result.spent["evaluations"] == 4
+        again = resume(result.run, budget_evaluations=5, settings=settings)
     more = model.roles[len(first) :]
     assert 0 < len(more) <= 2 and more[0].startswith("optimiser")  # the past is not asked again
     assert again.spent["tokens"] == 1100 * len(model.roles)
     with Store(settings.database_url) as store:
         events = [event.kind for event in store.events(result.run)]
         made = [(one.effort, one.evaluation.verdict.value) for one in store.evaluations(result.run)]
-    assert made[:3] == [("quick", "correct"), ("quick", "correct"), ("full", "correct")] and len(made) == 4
+    assert made[0] == ("quick", "wrong") and len(made) == 5
+    assert made[1:4] == [("quick", "correct"), ("quick", "correct"), ("full", "correct")]
     assert events.count("candidate.profiled") == 1
     assert events.index("candidate.vetoed") < events.index("run.challenged")

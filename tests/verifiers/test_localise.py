@@ -92,7 +92,7 @@ def test_of_hidden_inputs_steps_are_named_without_values(evaluator: Evaluator) -
     assert found.worst is not None and found.worst.distribution != "declared"
     assert found.localisation is not None and found.localisation.steps[0].value is not None
     told = describe(found, ["main"])
-    assert "1 mul(), line 14" in told
+    assert "1 mul, line 14" in told
     for step in found.localisation.steps:
         assert f"]: {step.value:.6g}" not in told
     assert f"]: {found.localisation.steps[0].value:.6g}" in "\n".join(localise.lines(found.localisation))
