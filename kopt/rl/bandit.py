@@ -62,21 +62,36 @@ class Bandit:
         self._factors: dict[tuple[int, str], _Account] = {}
         self._all = _Account()
         self._passed: dict[Arm, int] = {}
+        self._open: dict[Arm, int] = {}
 
     def choose(self, arms: Sequence[Arm]) -> Arm:
-        """The arm to try next; of equals the first.
+        """The arm to try next, which counts as open until something is learned of it; of equals the first.
 
         Raises:
             ValueError: there is none.
         """
         if not arms:
             raise ValueError("a choice needs at least one arm")
-        waiting = [arm for arm in arms if self._passed.get(arm, 0) >= PATIENCE]
-        chosen = waiting[0] if waiting else max(arms, key=self.index)
+        likely = self._not_awaited(arms)
+        waiting = [arm for arm in likely if self._passed.get(arm, 0) >= PATIENCE]
+        chosen = waiting[0] if waiting else max(likely, key=self.index)
         for arm in arms:
             if arm not in self._arms and arm != chosen:
                 self._passed[arm] = self._passed.get(arm, 0) + 1
+        self._open[chosen] = self._open.get(chosen, 0) + 1
         return chosen
+
+    def _not_awaited(self, arms: Sequence[Arm]) -> Sequence[Arm]:
+        """Without arms whose first try is under way, for what it costs is about to be known.
+
+        Where all are, those of which least are: several tries at once must not all go to the one that looks best
+        before anything is known.
+        """
+        free = [arm for arm in arms if arm in self._arms or not self._open.get(arm)]
+        if free:
+            return free
+        least = min(self._open[arm] for arm in arms)
+        return [arm for arm in arms if self._open[arm] == least]
 
     def learn(self, arm: Arm, reward: float, cost: float) -> None:
         """What an arm brought, 0 to 1, and what that took; a cost that is no positive number counts as least."""
@@ -85,6 +100,7 @@ class Bandit:
         factors = [self._factors.setdefault(factor, _Account()) for factor in enumerate(arm)]
         own = self._arms.setdefault(arm, _Account())
         self._passed.pop(arm, None)
+        self._open[arm] = max(0, self._open.get(arm, 0) - 1)
         for account in (self._all, *self._arms.values(), *self._factors.values()):
             account.fade()
         for account in (self._all, own, *factors):

@@ -96,3 +96,16 @@ def test_what_is_known_of_a_model_is_thought_of_its_other_roles():
 def test_a_choice_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="at least one arm"):
         Bandit().choose([])
+
+
+def test_several_tries_at_once_do_not_all_go_where_nothing_is_known_yet():
+    """One model is thirty times as dear: each is tried before its price is known, but not by all."""
+    bandit = Bandit()
+    arms = [(model, "writer") for model in ("cheap", "dear", "middle")]
+    first = [bandit.choose(arms) for _ in range(6)]
+    assert {arm: first.count(arm) for arm in arms} == dict.fromkeys(arms, 2)
+    bandit.learn(arms[0], 0.5, 1.0)
+    assert [bandit.choose(arms) for _ in range(3)] == [arms[0]] * 3  # the others' first tries are under way
+    bandit.learn(arms[1], 0.5, 30.0)
+    bandit.learn(arms[2], 0.5, 6.0)
+    assert bandit.choose(arms) == arms[0]
