@@ -74,6 +74,11 @@ def _count(item: Mapping[str, Any], name: str, most: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else 0
 
 
+def shortened(name: str) -> str:
+    """A kernel's name as it is kept: mangled ones can be very long."""
+    return " ".join(name.split())[:120]
+
+
 def _kernel(item: Mapping[str, Any], report: Mapping[str, Any]) -> GpuKernel | None:
     target = str(item.get("arch") or report.get("target") or "")
     number = _SM.fullmatch(target)
@@ -87,7 +92,7 @@ def _kernel(item: Mapping[str, Any], report: Mapping[str, Any]) -> GpuKernel | N
         sizes = (warps * WARP,) if warps else _BLOCKS
         best = max((occupancy(limits, size, registers, shared) for size in sizes), key=lambda pair: pair[0])
     return GpuKernel(
-        name=" ".join(str(item.get("name", "?")).split())[:120],
+        name=shortened(str(item.get("name", "?"))),
         target=target,
         registers=registers,
         spill_bytes=_count(item, "spill_store_bytes", 1 << 20) + _count(item, "spill_load_bytes", 1 << 20),

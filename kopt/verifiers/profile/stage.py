@@ -158,7 +158,8 @@ def _look_at_kernels(evaluator: Evaluator, candidate: Candidate, facts: Facts) -
     tensors = (*spec.tensors, *spec.state, *spec.outputs)
     facts.dtypes = frozenset(tensor.dtype for tensor in tensors)
     loops = {
-        function.name: gpu_loops.hot(function) for function in sass.read(built.artifact, candidate.sources)
+        occupancy.shortened(function.name): gpu_loops.hot(function)
+        for function in sass.read(built.artifact, candidate.sources)
     }
     facts.kernels = tuple(replace(kernel, loop=loops.get(kernel.name)) for kernel in facts.kernels)
     if facts.kernels and not loops:
