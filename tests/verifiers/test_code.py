@@ -226,6 +226,11 @@ def test_full_effort_draws_new_inputs(judge):
     [
         ("judge/pairs/example.out", "6\n", "the original is wrong on pair example"),
         ("test_squares.py", "def test():\n    assert False\n", "the original fails its own tests"),
+        (
+            "conftest.py",
+            "import socket\nsocket.socket()\n",
+            "leaves a plugin that wants one out with -p no:NAME",
+        ),
         ("judge/generate.py", "raise SystemExit(3)\n", "generate failed for size 2 (status 3)"),
         ("main.py", "import random\nprint(random.random())\n", "the original is wrong on pair"),
         ("kopt.toml", RULES.replace("python main.py", "no-such-program"), "cannot be started"),

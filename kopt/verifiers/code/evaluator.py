@@ -21,6 +21,9 @@ from kopt.words import Candidate, Evaluation, Policy, Problem, WorkloadSpec
 
 __all__ = ["BEFORE", "CodeEvaluator"]
 
+_REFUSED = "PermissionError: [Errno 1]"
+_NO_NETWORK = ": no command has a network; pytest leaves a plugin that wants one out with -p no:NAME"
+
 
 class CodeEvaluator:
     """Judges candidates for one code problem. A context manager.
@@ -132,7 +135,8 @@ class CodeEvaluator:
             told = (ran.output.decode("utf-8", "replace") + ran.tail).strip().splitlines()
             why = ran.stopped or f"exit status {ran.status}"
             last = told[-1][:300] if told else "it printed nothing"
-            raise self._unusable(f"the original fails its own tests ({why}): {last}")
+            hint = _NO_NETWORK if any(_REFUSED in line for line in told) else ""
+            raise self._unusable(f"the original fails its own tests ({why}): {last}{hint}")
 
     def _repeat(self) -> None:
         for case in self.cases.known():
