@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import platform
 import shutil
@@ -112,6 +114,16 @@ def import_base(host: str) -> None:
     """
     import docker
 
+    client = docker.DockerClient(base_url=host, timeout=300)
+    client.api.import_image_from_file(str(_base()), repository=BASE)
+    client.close()
+
+
+@functools.cache
+def _base() -> Path:
+    """The base image's archive, made once for all daemons of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="test-base-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
     with tempfile.TemporaryDirectory(prefix="test-debootstrap-") as root:
         try:
@@ -127,11 +139,8 @@ def import_base(host: str) -> None:
             raise NoDaemon("debootstrap took longer than 240 s: is the mirror of packages slow?") from None
         except subprocess.CalledProcessError as error:
             raise NoDaemon(f"debootstrap failed: {' | '.join(error.stdout.splitlines()[-2:])}") from None
-        archive = f"{root}/base.tar"
-        subprocess.run(["tar", "-C", f"{root}/root", "-cf", archive, "."], check=True)
-        client = docker.DockerClient(base_url=host, timeout=300)
-        client.api.import_image_from_file(archive, repository=BASE)
-        client.close()
+        subprocess.run(["tar", "-C", f"{root}/root", "-cf", folder / "base.tar", "."], check=True)
+    return folder / "base.tar"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from tvm_ffi import libinfo
 from kopt.agents.offline import trace as tracing
 from kopt.agents.offline.graph import Graph
 from kopt.agents.offline.reading import parse
+from kopt.sandbox.runner.toolchains.cpp import PRELUDE
 from kopt.words import Candidate
 
 sys.path.append(str(Path(__file__).parent))  # the test doubles of this folder are imported by name
@@ -61,21 +62,19 @@ def graph_of() -> Callable[..., Graph]:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Candidate], Callable[..., None]]:
     """Compile a C++ candidate and return its entry."""
     folder = tmp_path_factory.mktemp("kernels")
+    runtime = Path(libinfo.find_libtvm_ffi()).parent
+    flags = ["-O3", "-march=native", "-fopenmp", "-std=c++20", "-fPIC"]
+    flags += ["-I", libinfo.find_include_path(), "-I", libinfo.find_dlpack_include_path()]
+    prelude = folder / "prelude.h"  # as kopt's builder does: most of the time went into these headers
+    prelude.write_text(PRELUDE)
+    subprocess.run(["g++", *flags, "-x", "c++-header", prelude, "-o", f"{prelude}.gch"], check=True)
 
     def build(candidate: Candidate) -> Callable[..., None]:
         library = folder / f"{candidate.digest}.so"
         if not library.exists():
             source = library.with_suffix(".cpp")
             source.write_text(candidate.sources["kernel.cpp"])
-            runtime = Path(libinfo.find_libtvm_ffi()).parent
-            command = ["g++", "-O3", "-march=native", "-fopenmp", "-std=c++20", "-shared", "-fPIC"]
-            command += [
-                "-I",
-                libinfo.find_include_path(),
-                "-I",
-                libinfo.find_dlpack_include_path(),
-                str(source),
-            ]
+            command = ["g++", *flags, "-include", str(prelude), "-shared", str(source)]
             command += ["-o", str(library), f"-L{runtime}", "-ltvm_ffi", f"-Wl,-rpath,{runtime}"]
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr[:2000]
