@@ -94,11 +94,12 @@ def localise(
     with steps:
         instance.run(fresh())
     instance.restore()
+    region = _region(wrong.mask)
     return Localisation(
         output=instance.spec().outputs[output].name,
         index=place,
-        region=_region(wrong.mask),
-        solid=_solid(wrong.mask),
+        region=region,
+        solid=_solid(wrong.mask, region),
         steps=tuple(steps.found[-MOST_STEPS:]),
         likeness=guess(instance, fresh, output, wrong, steps.equal, until),
     )
@@ -179,7 +180,7 @@ def _region(mask: torch.Tensor) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _solid(mask: torch.Tensor) -> bool:
-    for span, axis in zip(_region(mask), range(mask.dim()), strict=False):
+def _solid(mask: torch.Tensor, region: Sequence[Span]) -> bool:
+    for axis, span in enumerate(region):
         mask = mask.index_select(axis, torch.arange(span.first, span.last + 1, span.every))
     return bool(mask.all())

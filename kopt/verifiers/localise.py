@@ -6,6 +6,7 @@ out. Only workloads that candidates may know of are told about: no held-out shap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ def _line(text: str) -> str:
 def lines(found: Localisation) -> list[str]:
     """A few lines for people and prompts: where it is wrong, the reference's values there, what it looks like."""
     told = []
-    if any((span.first, span.last, span.every) != (0, span.size - 1, 1) for span in found.region):
+    if any(_span(span) != ":" for span in found.region):
         inside = "" if found.solid else ", not everywhere in there"
         told.append(f"wrong elements lie in {found.output}[{', '.join(map(_span, found.region))}]{inside}")
     if found.steps:
@@ -137,30 +138,33 @@ def _step(step: Step) -> str:
     return f"{step.number} {step.name}{line}, [{', '.join(map(str, step.shape))}]{value}"
 
 
+_SEEMS = {
+    LikenessKind.PRECISION: "rounding; the largest relative error is {value:.2g}: accumulate in a wider type, or in "
+    "another order",
+    LikenessKind.CONSTANT: "every wrong element is {value:.6g}",
+    LikenessKind.STEP: "the wrong elements are the value of {step}: what follows it is missing",
+    LikenessKind.WITHOUT: "the wrong elements are what the reference gives without {step}",
+    LikenessKind.STATE: "the wrong elements are what the reference gives with {name} all {value:g}: it is not applied",
+    LikenessKind.FACTOR: "the wrong elements are {ratio} times what they should be",
+    LikenessKind.OFFSET: "the wrong elements are what they should be plus {value:.6g}",
+    LikenessKind.TRANSPOSED: "the result is transposed: check which axis is contiguous",
+    LikenessKind.SHIFTED: "the result is shifted by {value:+g} along axis {axis}: check the first index and the bounds",
+}
+_NAN = "every wrong element is NaN: it is never written, or 0/0 or inf - inf comes on the way"
+
+
 def _likeness(found: Likeness, steps: tuple[Step, ...]) -> str:
     names = {step.number: f"step {step.number}, {step.name}" for step in steps}
-    step = names.get(found.step or 0, f"step {found.step}")
     value = found.value if found.value is not None else 0.0
-    if found.kind is LikenessKind.PRECISION:
-        return f"rounding; the largest relative error is {value:.2g}: accumulate in a wider type, or in another order"
-    if found.kind is LikenessKind.CONSTANT:
-        if value != value:
-            return "every wrong element is NaN: it is never written, or 0/0 or inf - inf comes on the way"
-        return f"every wrong element is {value:.6g}"
-    if found.kind is LikenessKind.STEP:
-        return f"the wrong elements are the value of {step}: what follows it is missing"
-    if found.kind is LikenessKind.WITHOUT:
-        return f"the wrong elements are what the reference gives without {step}"
-    if found.kind is LikenessKind.STATE:
-        return f"the wrong elements are what the reference gives with {found.name} all {value:g}: it is not applied"
-    if found.kind is LikenessKind.FACTOR:
-        return f"the wrong elements are {_ratio(value)} times what they should be"
-    if found.kind is LikenessKind.OFFSET:
-        return f"the wrong elements are what they should be plus {value:.6g}"
-    if found.kind is LikenessKind.TRANSPOSED:
-        return "the result is transposed: check which axis is contiguous"
-    along = f"along axis {found.axis}" if found.axis is not None else ""
-    return f"the result is shifted by {value:+g} {along}: check the first index and the bounds"
+    if found.kind is LikenessKind.CONSTANT and math.isnan(value):
+        return _NAN
+    return _SEEMS[found.kind].format(
+        step=names.get(found.step or 0, f"step {found.step}"),
+        name=found.name,
+        value=value,
+        ratio=_ratio(value),
+        axis=found.axis,
+    )
 
 
 def _ratio(value: float) -> str:

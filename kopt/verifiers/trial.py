@@ -67,7 +67,6 @@ class Trial:
         self.artifact: bytes | None = None
         self.delegation: Delegation | None = None
         self.verified = Verified()
-        self.localisation: Localisation | None = None
         self.checked = 0
         self.speedup: dict[str, Speedup | None] = {"eager": None, "compile": None}
         self.timing: dict[str, Timing] = {}
@@ -77,14 +76,13 @@ class Trial:
     def run(self) -> Evaluation:
         """Judge. Never raises for what the candidate does."""
         verdict, reason = self._judge()
-        if self.explain and verdict is Verdict.WRONG:
-            self.localisation = localise.explain(self)
+        localised = localise.explain(self) if self.explain and verdict is Verdict.WRONG else None
         found = None
         if self.profile and profiles.wanted(self.candidate, verdict, bool(self.build.get("kernels"))):
             with self._stage(StageName.PROFILE) as detail:
                 found = profiles.of_candidate(self)
                 detail["bottleneck"] = found.bottleneck.name.value
-        return self._evaluation(verdict, reason, found)
+        return self._evaluation(verdict, reason, localised, found)
 
     def _judge(self) -> tuple[Verdict, str]:
         """All stages that decide; when this returns, the candidate's processes have ended."""
@@ -128,11 +126,10 @@ class Trial:
         contestants = {}
         with self._stage(StageName.SMOKE) as detail:
             for bench in self.evaluator.smoke:
-                self._verify(bench, detail, first=1)
+                self._verify(bench, detail, declared_first=True)
             first = contestants[timed[0].name] = self._enter(keep, timed[0], detail)
-            cases = timed[0].cases
             with _clocked(detail, "run"):
-                run_cases(first, cases.cases[:1], cases.mutates_inputs, self.verified, "in its first call")
+                self._call_first(first)
         with self._stage(StageName.VERIFY) as detail:
             for bench in timed:
                 if bench.name not in contestants:
@@ -260,15 +257,19 @@ class Trial:
         with _clocked(detail, "load"):
             return keep.enter_context(self.evaluator.contestant(bench, self.candidate, self.artifact))
 
-    def _verify(self, bench: Workbench, detail: dict[str, Any], *, first: int = 0) -> None:
-        """On a process of its own; so many declared cases go first, for of those the values may be told."""
-        cases = bench.cases
+    def _call_first(self, contestant: Contestant) -> None:
+        """One declared case before all others."""
+        cases = contestant.bench.cases
+        run_cases(contestant, cases.cases[:1], cases.mutates_inputs, self.verified, "in its first call")
+
+    def _verify(self, bench: Workbench, detail: dict[str, Any], *, declared_first: bool = False) -> None:
+        """On a process of its own; of a declared case, which may go first, the values may be told."""
         with ExitStack() as brief:
             contestant = self._enter(brief, bench, detail)
             with _clocked(detail, "run"):
-                for case in cases.cases[:first]:
-                    run_cases(contestant, [case], cases.mutates_inputs, self.verified, "in its first call")
-                verify(contestant, cases, self.verified, skip=first)
+                if declared_first:
+                    self._call_first(contestant)
+                verify(contestant, bench.cases, self.verified, skip=int(declared_first))
 
     def _measure(self, pairs: Sequence[tuple[Workbench, Contestant]], detail: dict[str, Any]) -> None:
         parts: dict[str, list[Speedup]] = {"eager": [], "compile": []}
@@ -370,7 +371,9 @@ class Trial:
         per_call = max(min(rounds), 0.0) / slots
         return statistics.timing(timed.samples, timed.calls_per_round, min(per_call, timed.median))
 
-    def _evaluation(self, verdict: Verdict, reason: str, profile: Profile | None) -> Evaluation:
+    def _evaluation(
+        self, verdict: Verdict, reason: str, localised: Localisation | None, profile: Profile | None
+    ) -> Evaluation:
         evaluator = self.evaluator
         keep = verdict is Verdict.CORRECT
         return Evaluation(
@@ -385,7 +388,7 @@ class Trial:
             environment=evaluator.environment,
             timing=self.timing if keep else {},
             worst=self.verified.worst,
-            localisation=self.localisation,
+            localisation=localised,
             errors={
                 "error_over_budget": self.verified.ratio,
                 "rms_over_budget": self.verified.rms,

@@ -93,7 +93,7 @@ def test_a_kernel_without_loops_is_one() -> None:
 )
 def test_what_instructions_are(code: str, counts: dict[str, int]) -> None:
     (function,) = sass.functions(kernel(code), SOURCES)
-    found = vars(gpu_loops.mix(function.instructions))
+    found = gpu_loops.mix(function.instructions)
     assert {name: found[name] for name in counts} == counts
 
 

@@ -6,8 +6,8 @@ Names of instructions are those of NVIDIA's "CUDA Binary Utilities" (instruction
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kopt.verifiers.profile import sass
 from kopt.verifiers.profile.listing import Function, Instruction
@@ -28,30 +28,7 @@ _SINGLE = ("FADD", "FMUL", "FFMA", "FMNMX", "HADD2", "HMUL2", "HFMA2", "HMNMX2",
 _DOUBLE = ("DADD", "DMUL", "DFMA", "DSETP", "DMNMX")
 _CONVERTED = ("F2F", "I2F", "F2I", "MUFU")
 _BARRIERS = ("BAR", "SYNCS")
-
-
-@dataclass
-class _Mix:
-    """Counts over one pass of a thread; see :class:`kopt.words.GpuLoop`."""
-
-    instructions: int = 0
-    loads: int = 0
-    load_bytes: int = 0
-    stores: int = 0
-    store_bytes: int = 0
-    shared: int = 0
-    local: int = 0
-    tensor: int = 0
-    single: int = 0
-    double: int = 0
-    special: int = 0
-    barriers: int = 0
-
-    @property
-    def weight(self) -> float:
-        """How much work a pass is."""
-        arithmetic = self.single + self.double + self.special + 8 * self.tensor
-        return arithmetic + self.loads + self.stores + self.shared + self.local
+_WORK = ("loads", "stores", "shared", "local", "tensor", "single", "double", "special")
 
 
 def _bytes(name: str) -> int:
@@ -60,43 +37,50 @@ def _bytes(name: str) -> int:
     return widths[-1] if widths else 4
 
 
-def mix(code: Sequence[Instruction]) -> _Mix:
-    """Count."""
-    found = _Mix(instructions=len(code))
+def mix(code: Sequence[Instruction]) -> Counter[str]:
+    """Counts over one pass of a thread, by the names of :class:`kopt.words.GpuLoop`."""
+    found: Counter[str] = Counter()
     for instruction in code:
         _, name = sass.operation(instruction)
         base = name.partition(".")[0]
         wide = "64" in name and base in _CONVERTED  # 64H, F64: halves of doubles, or conversions from them
         if base in _LOADS or base in _BULK_LOADS:
-            found.loads += 1
-            found.load_bytes += _BULK if base in _BULK_LOADS else _bytes(name)
+            found["loads"] += 1
+            found["load_bytes"] += _BULK if base in _BULK_LOADS else _bytes(name)
         elif base in _STORES or base in _BULK_STORES:
-            found.stores += 1
-            found.store_bytes += _BULK if base in _BULK_STORES else _bytes(name)
-        found.shared += base in _SHARED
-        found.local += base in _LOCAL
-        found.tensor += bool(_TENSOR.fullmatch(base))
-        found.single += base in _SINGLE and "RZ, RZ" not in instruction.operands  # which makes constants
-        found.double += base in _DOUBLE or wide
-        found.special += base == "MUFU" and not wide
-        found.barriers += base in _BARRIERS
+            found["stores"] += 1
+            found["store_bytes"] += _BULK if base in _BULK_STORES else _bytes(name)
+        found["shared"] += base in _SHARED
+        found["local"] += base in _LOCAL
+        found["tensor"] += bool(_TENSOR.fullmatch(base))
+        found["single"] += base in _SINGLE and "RZ, RZ" not in instruction.operands  # which makes constants
+        found["double"] += base in _DOUBLE or wide
+        found["special"] += base == "MUFU" and not wide
+        found["barriers"] += base in _BARRIERS
     return found
+
+
+def _weight(found: Counter[str]) -> int:
+    """How much work a pass is: a tensor core's instruction counts as eight."""
+    return sum(found[name] for name in _WORK) + 7 * found["tensor"]
 
 
 def hot(function: Function) -> GpuLoop | None:
     """The heaviest innermost loop, or the whole of a kernel that has none."""
     loops = innermost(function, sass.flow)
     weighed = [(mix(loop.code), loop) for loop in loops]
-    working = [(found, loop) for found, loop in weighed if found.loads or found.stores or found.tensor]
-    working = working or [(found, loop) for found, loop in weighed if found.weight]
+    working = [
+        (found, loop) for found, loop in weighed if found["loads"] or found["stores"] or found["tensor"]
+    ]
+    working = working or [(found, loop) for found, loop in weighed if _weight(found)]
     if not working:
         whole = Loop(function.name, 0, function.instructions)
         working = [(mix(whole.code), whole)]
-    found, loop = max(working, key=lambda pair: pair[0].weight * _INNER ** max(0, pair[1].depth - 1))
-    return _told(found, loop) if found.weight else None
+    found, loop = max(working, key=lambda pair: _weight(pair[0]) * _INNER ** max(0, pair[1].depth - 1))
+    return _told(found, loop) if _weight(found) else None
 
 
-def _told(found: _Mix, loop: Loop) -> GpuLoop:
+def _told(found: Counter[str], loop: Loop) -> GpuLoop:
     places: dict[str, list[int]] = {}
     for instruction in loop.code:
         if instruction.file:
@@ -106,4 +90,11 @@ def _told(found: _Mix, loop: Loop) -> GpuLoop:
     code = [str(one)[:160] for one in loop.code]
     left = len(code) - SHOWN
     shown = code if left <= 0 else [*code[: SHOWN - 1], f"... and {left + 1} more instructions"]
-    return GpuLoop(file=file, lines=lines, depth=loop.depth, assembly=tuple(shown), **vars(found))
+    return GpuLoop(
+        file=file,
+        lines=lines,
+        depth=loop.depth,
+        instructions=len(loop.code),
+        assembly=tuple(shown),
+        **found,
+    )

@@ -113,7 +113,9 @@ def remarks(lines: Iterable[str], sources: Collection[str]) -> tuple[Remark, ...
 
 
 @dataclass
-class _Reader:
+class Reader:
+    """Gathers functions from a disassembler's lines; what a line is, :meth:`take` says."""
+
     sources: Collection[str]
     done: list[Function] = field(default_factory=list)
     name: str = ""
@@ -122,37 +124,54 @@ class _Reader:
     count: int = 0
     files: dict[str, str] = field(default_factory=dict)
 
+    def read(self, lines: Iterable[str]) -> tuple[Function, ...]:
+        """All functions, in order."""
+        for line in lines:
+            self.take(line)
+        self.flush()
+        return tuple(self.done)
+
+    def take(self, line: str) -> None:
+        """Read one line."""
+        raise NotImplementedError
+
     def flush(self) -> None:
+        """End a function, if one has begun."""
         if self.code:
             self.done.append(Function(self.name, tuple(self.code)))
         self.code, self.place = [], ("", 0)
 
+    def at(self, path: str, line: str) -> None:
+        """What follows was made for this line, if it is the candidate's own."""
+        file = self.files.setdefault(path, own(path, self.sources))
+        self.place = (file, int(line)) if file else ("", 0)
+
+    def keep(self, address: int, mnemonic: str, operands: str) -> None:
+        """One more instruction of the function, within bounds; no disassembler goes back."""
+        if (not self.code or address > self.code[-1].address) and self.count < _MOST_INSTRUCTIONS:
+            self.count += 1
+            self.code.append(Instruction(address, mnemonic, operands, *self.place))
+
+
+class _Objdump(Reader):
     def take(self, line: str) -> None:
         code = _CODE.fullmatch(line)
         if code:
-            self.add(int(code[1], 16), code[2])
+            self._add(int(code[1], 16), code[2])
         elif head := _HEAD.fullmatch(line):
             self.flush()
             self.name = head[1]
         elif place := _PLACE.fullmatch(line):
-            file = self.files.setdefault(place[1], own(place[1], self.sources))
-            self.place = (file, int(place[2])) if file else ("", 0)
+            self.at(place[1], place[2])
 
-    def add(self, address: int, text: str) -> None:
-        if self.code and address <= self.code[-1].address:
-            return  # no disassembler goes back
+    def _add(self, address: int, text: str) -> None:
         words = text.partition("#")[0].split()
         while len(words) > 1 and words[0] in _PREFIXES:
             words.pop(0)
-        if words and self.count < _MOST_INSTRUCTIONS:
-            self.count += 1
-            self.code.append(Instruction(address, words[0], " ".join(words[1:]), *self.place))
+        if words:
+            self.keep(address, words[0], " ".join(words[1:]))
 
 
 def functions(lines: Iterable[str], sources: Collection[str]) -> tuple[Function, ...]:
     """Functions as objdump writes them (``-d -l -C -M intel``), without those it lays aside as cold."""
-    reader = _Reader(sources)
-    for line in lines:
-        reader.take(line)
-    reader.flush()
-    return tuple(f for f in reader.done if ".cold" not in f.name)
+    return tuple(f for f in _Objdump(sources).read(lines) if ".cold" not in f.name)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from kopt.verifiers.profile.listing import Function, Instruction, own, raw
+from kopt.verifiers.profile.listing import Function, Instruction, Reader, raw
 
-_MOST_INSTRUCTIONS = 60_000
 _SECTION = re.compile(r"\s*\.section\s+\.text\.([\w$.]{1,400}),.{0,100}")
 _LABEL = re.compile(r"(\.L_x_\d{1,6}):")
 _PLACE = re.compile(r'//## File "([^"]{1,400})", line (\d{1,7})')
@@ -25,20 +24,14 @@ def read(artifact: bytes | None, sources: Collection[str]) -> tuple[Function, ..
 
 
 @dataclass
-class _Reader:
-    sources: Collection[str]
-    done: list[Function] = field(default_factory=list)
-    name: str = ""
-    code: list[Instruction] = field(default_factory=list)
+class _Nvdisasm(Reader):
     labels: dict[str, int] = field(default_factory=dict)
     open_labels: list[str] = field(default_factory=list)
-    place: tuple[str, int] = ("", 0)
-    count: int = 0
 
     def flush(self) -> None:
-        if self.code and self.name:
-            self.done.append(Function(self.name, tuple(self._resolved(one) for one in self.code)))
-        self.code, self.labels, self.open_labels, self.place = [], {}, [], ("", 0)
+        self.code = [self._resolved(one) for one in self.code]
+        super().flush()
+        self.labels, self.open_labels = {}, []
 
     def _resolved(self, one: Instruction) -> Instruction:
         """With addresses for labels, as far as these are in the same kernel."""
@@ -50,36 +43,29 @@ class _Reader:
 
     def take(self, line: str) -> None:
         if code := _CODE.fullmatch(line):
-            self.add(int(code[1], 16), code[2])
+            self._add(int(code[1], 16), code[2])
         elif section := _SECTION.fullmatch(line):
             self.flush()
             self.name = section[1]
         elif label := _LABEL.fullmatch(line):
             self.open_labels.append(label[1])
+        elif place := _PLACE.fullmatch(line):
+            self.at(place[1], place[2])
         elif line.startswith("//##"):
-            place = _PLACE.fullmatch(line)
-            file = own(place[1], self.sources) if place else ""
-            self.place = (file, int(place[2])) if place and file else ("", 0)
+            self.place = ("", 0)
 
-    def add(self, address: int, text: str) -> None:
-        if (self.code and address <= self.code[-1].address) or self.count >= _MOST_INSTRUCTIONS:
-            return
-        self.count += 1
+    def _add(self, address: int, text: str) -> None:
         for label in self.open_labels:
             self.labels[label] = address
         self.open_labels = []
         words = text.split()
         head = 2 if words[0].startswith("@") and len(words) > 1 else 1
-        self.code.append(Instruction(address, " ".join(words[:head]), " ".join(words[head:]), *self.place))
+        self.keep(address, " ".join(words[:head]), " ".join(words[head:]))
 
 
 def functions(lines: Iterable[str], sources: Collection[str]) -> tuple[Function, ...]:
     """Kernels, their instructions in order; a predicate is part of the mnemonic (``@!P0 BRA``)."""
-    reader = _Reader(sources)
-    for line in lines:
-        reader.take(line)
-    reader.flush()
-    return tuple(reader.done)
+    return tuple(f for f in _Nvdisasm(sources).read(lines) if f.name)
 
 
 def operation(instruction: Instruction) -> tuple[str, str]:
