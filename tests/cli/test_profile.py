@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from cli_harness import CPP, kopt
+from cli_harness import CPP, kopt, one_line
 
 pytestmark = [pytest.mark.needs("bubblewrap", "objdump"), pytest.mark.slow]
 
@@ -20,7 +20,9 @@ def test_a_candidate_its_reference_and_what_is_not_right(problem):
     profile = document["profile"]
     assert profile["bottleneck"]["name"] and profile["bottleneck"]["evidence"]
     assert profile["loops"][0]["file"] == "k.cpp" and profile["seconds"] > 0
-    text = kopt("profile", problem, candidate, "--set", "rows=2048").stdout
+    listed = problem.parent / "k.s"
+    text = kopt("profile", problem, candidate, "--set", "rows=2048", "--assembly", listed).stdout
+    assert "k.cpp:" in listed.read_text() and "ret" in listed.read_text()
     for word in ("bottleneck: ", "hot loop k.cpp:", "aten::relu", "roofline", "when the kernel does nothing"):
         assert word in text, text
     done = kopt("profile", problem, "--json")
@@ -36,6 +38,12 @@ def test_a_candidate_its_reference_and_what_is_not_right(problem):
 def test_unusable_input_is_one_line(problem):
     done = kopt("profile", problem, problem.parent / "missing.cpp")
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    done = kopt("profile", problem, "--assembly", problem.parent / "k.s")
+    assert done.returncode == 2 and "a candidate's" in one_line(done.stderr)
+    candidate = problem.parent / "k.cpp"
+    candidate.write_text(CPP)
+    done = kopt("profile", problem, candidate, "--assembly", problem.parent / "no" / "k.s")
+    assert done.returncode == 2 and "give --assembly another file" in one_line(done.stderr)
 
 
 def test_evaluate_profiles_when_asked(problem):
