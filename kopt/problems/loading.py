@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kopt.errors import ProblemError
-from kopt.problems.code import ENTRY, is_code, load_code
 from kopt.problems.declared import declaration_of
+from kopt.problems.folder import ENTRY, is_code
 from kopt.problems.overrides import apply_overrides, parse_value
 from kopt.words import Problem, TolerancePolicy
 
@@ -31,6 +31,8 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Proble
     if is_code(Path(path)):
         if overrides:
             raise ProblemError("is a code problem, which has no constants to replace", path=str(path))
+        from kopt.problems.code import load_code  # and pydantic, which nobody else here needs
+
         return load_code(Path(path))
     return problem_of(_read(Path(path)), path, overrides)
 

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 from kopt.errors import UsageError
 from kopt.rl.candidate_file import read_candidate
 from kopt.rl.code_candidate import read_change
-from kopt.rl.judges import open_judge
 from kopt.rl.problem_file import open_problem
-from kopt.rl.weakness import lint_report
+from kopt.sandbox import open_sandbox
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
-from kopt.verifiers.evaluator import Evaluator
-from kopt.verifiers.profile import disassembly, of_reference
-from kopt.verifiers.sampling import Effort
 from kopt.words import Candidate, Evaluation, Policy, Problem, Profile
 
+# The judge is imported by each function once its sandbox is open, which imports torch meanwhile.
 if TYPE_CHECKING:
     from kopt.rl.loop import Observer
 
@@ -62,12 +59,17 @@ def evaluate(
         candidate = read_change(problem, candidate) if code else read_candidate(candidate)
     if problem.format == "code" and (sanitize or profile):
         raise UsageError(f"{problem.name} is a code problem, which is neither sanitized nor profiled")
-    with open_judge(
-        problem, sandbox=sandbox, settings=settings, observer=observer, expecting=candidate, policy=policy
-    ) as judge:
-        if isinstance(judge, Evaluator):
-            return judge.evaluate(candidate, sanitize=sanitize, explain=True, profile=profile)
-        return judge.evaluate(candidate)
+    with open_sandbox(sandbox, settings=settings) as opened:
+        opened.expect(candidate)
+        from kopt.rl.judges import open_judge
+        from kopt.verifiers.evaluator import Evaluator
+
+        with open_judge(
+            problem, sandbox=opened, settings=settings, observer=observer, policy=policy
+        ) as judge:
+            if isinstance(judge, Evaluator):
+                return judge.evaluate(candidate, sanitize=sanitize, explain=True, profile=profile)
+            return judge.evaluate(candidate)
 
 
 def profile(
@@ -93,13 +95,17 @@ def profile(
     if candidate is not None and not isinstance(candidate, Candidate):
         candidate = read_candidate(candidate)
     problem = open_problem(problem, overrides)
-    with Evaluator(problem, sandbox=sandbox, settings=settings, observer=observer) as evaluator:
-        if candidate is None:
-            return of_reference(evaluator), None
-        found = evaluator.evaluate(candidate, effort=Effort.VERIFY, explain=True, profile=True)
-        if assembly is not None and found.profile is not None:
-            _write_assembly(assembly, disassembly(evaluator, candidate))
-        return found.profile, found
+    with open_sandbox(sandbox, settings=settings) as opened:
+        from kopt.verifiers import Effort, Evaluator
+        from kopt.verifiers.profile import disassembly, of_reference
+
+        with Evaluator(problem, sandbox=opened, settings=settings, observer=observer) as evaluator:
+            if candidate is None:
+                return of_reference(evaluator), None
+            found = evaluator.evaluate(candidate, effort=Effort.VERIFY, explain=True, profile=True)
+            if assembly is not None and found.profile is not None:
+                _write_assembly(assembly, disassembly(evaluator, candidate))
+            return found.profile, found
 
 
 def _write_assembly(path: Path, lines: Sequence[str]) -> None:
@@ -124,12 +130,15 @@ def lint(
         UsageError: the problem cannot be used.
         SandboxUnavailable: nothing can be isolated on this machine.
     """
-    from kopt.store import Store
-
     settings = settings or process_settings()
     problem = open_problem(problem, overrides)
-    with (
-        Store(settings.database_url) as store,
-        Evaluator(problem, sandbox=sandbox, settings=settings) as evaluator,
-    ):
-        return lint_report(problem, evaluator, store)
+    with open_sandbox(sandbox, settings=settings) as opened:
+        from kopt.rl.weakness import lint_report
+        from kopt.store import Store
+        from kopt.verifiers import Evaluator
+
+        with (
+            Store(settings.database_url) as store,
+            Evaluator(problem, sandbox=opened, settings=settings) as evaluator,
+        ):
+            return lint_report(problem, evaluator, store)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from kopt.errors import UsageError
-from kopt.problems.code import read_folder, rules_of, visible
+from kopt.problems.folder import read_folder, visible
 from kopt.problems.patches import apply_patch
 from kopt.problems.scope import Scope
 from kopt.words import Candidate, Language, Problem, Style
@@ -46,12 +46,13 @@ def read_change(problem: Problem, path: str | Path) -> Candidate:
     text = _text(path)
     if path.suffix in _PATCHES:
         return code_candidate(apply_patch(problem.sources, text))
-    scope = Scope(paths=rules_of(problem).editable)
+    editable = _editable(problem)
+    scope = Scope(paths=editable)
     same = [n for n in visible(problem.sources) if scope.allows(n) and PurePosixPath(n).name == path.name]
     if len(same) != 1:
         raise UsageError(
             f"{path}: give a .patch or .diff file, a folder with the changed files, or one file named like one of "
-            f"{', '.join(rules_of(problem).editable)}"
+            f"{', '.join(editable)}"
         )
     return code_candidate({same[0]: text})
 
@@ -61,8 +62,14 @@ def _changed(problem: Problem, files: Mapping[str, str]) -> dict[str, str]:
     changed = {name: text for name, text in files.items() if problem.sources.get(name) != text}
     if changed:
         return changed
-    scope = Scope(paths=rules_of(problem).editable)
+    scope = Scope(paths=_editable(problem))
     return {name: text for name, text in visible(problem.sources).items() if scope.allows(name)}
+
+
+def _editable(problem: Problem) -> tuple[str, ...]:
+    from kopt.problems.code import rules_of  # and pydantic, which no other candidate's reader needs
+
+    return rules_of(problem).editable
 
 
 def _text(path: Path) -> str:

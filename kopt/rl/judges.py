@@ -10,6 +10,7 @@ from kopt.words import Candidate, Policy, Problem
 
 if TYPE_CHECKING:
     from kopt.rl.loop import Observer
+    from kopt.sandbox import Sandbox
     from kopt.verifiers.code import CodeEvaluator
     from kopt.verifiers.evaluator import Evaluator
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 def open_judge(
     problem: Problem,
     *,
-    sandbox: str,
+    sandbox: str | Sandbox,
     settings: Settings,
     observer: Observer | None,
     policy: Policy | str,
     expecting: Candidate | None = None,
 ) -> Evaluator | CodeEvaluator:
-    """A judge for any problem.
+    """A judge for any problem, in a sandbox of a kind or in an open one, which it closes in the end.
 
     Raises:
         UsageError: the problem cannot be judged, or the policy has no meaning for it.

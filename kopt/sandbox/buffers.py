@@ -7,9 +7,11 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _F_ADD_SEALS = 1033
 _PIECE = 1 << 26  # bytes read at once
@@ -44,6 +46,8 @@ class SharedBuffer:
     """``size`` bytes of shared memory, resident from the start, mapped here as ``array``."""
 
     def __init__(self, size: int, name: str = "") -> None:
+        import numpy as np  # here: a sandbox that is opened before anything else begins to import torch at once
+
         self.size = size
         self.fd = os.memfd_create(name or "kopt", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         self._sealed = False
@@ -83,7 +87,7 @@ class SharedBuffer:
             return
         os.close(self.fd)
         self.fd = -1
-        self.array = np.empty(0, dtype=np.uint8)
+        self.array = self.array[:0].copy()
         with contextlib.suppress(BufferError):
             self._map.close()
 

@@ -8,11 +8,13 @@ import os
 import shutil
 import socket
 import threading
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from typing import Any
 
 from kopt.errors import SandboxUnavailable
 from kopt.sandbox import bytecode, places, remains, seccomp
+from kopt.sandbox.ahead import Ahead
 from kopt.sandbox.backend import Backend
 from kopt.sandbox.bubblewrap import Bubblewrap
 from kopt.sandbox.builder import Builder
@@ -27,6 +29,7 @@ from kopt.sandbox.unconfined import Unconfined
 from kopt.sandbox.zygote import MALLOC, READY_WITHIN, ZygoteProcess, environment
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
+from kopt.words import Candidate
 
 _MISSING = {
     "seccomp": "the whole system call surface is open to candidates",
@@ -36,15 +39,17 @@ _MISSING = {
 }
 
 
-def open_sandbox(kind: str = "auto", *, settings: Settings | None = None) -> Sandbox:
+def open_sandbox(kind: str | Sandbox = "auto", *, settings: Settings | None = None) -> Sandbox:
     """Open a sandbox: ``bubblewrap`` and ``docker`` isolate or fail, ``none`` protects from nothing.
 
-    ``auto`` is bubblewrap, which needs no daemon. Returns before the zygote is ready; :meth:`Sandbox.spawn`
-    waits for it.
+    ``auto`` is bubblewrap, which needs no daemon. One that is open is returned as it is. Returns before the zygote
+    is ready; :meth:`Sandbox.spawn` waits for it.
 
     Raises:
         SandboxUnavailable: this machine cannot isolate; the message says what to do.
     """
+    if isinstance(kind, Sandbox):
+        return kind
     settings = settings or default_settings()
     return Sandbox(_backend(kind, settings), settings)
 
@@ -78,6 +83,7 @@ class Sandbox:
         self._groups = ControlGroups()
         self._drain = OutputDrain()
         self._zygote: ZygoteProcess | None = None
+        self._ahead: Ahead | None = None
         try:
             self.builder = Builder(self, settings)
             self._zygote = self._start()
@@ -168,23 +174,33 @@ class Sandbox:
             "malloc": MALLOC,
         }
 
-    def spawn(self, role: Role, limits: Limits | None = None) -> RunnerHandle:
-        """Fork a confined runner.
+    def expect(self, candidate: Candidate) -> None:
+        """Begin in the background what evaluating this candidate first, with full effort, will need."""
+        if self._ahead is None and not self._closed:
+            self._ahead = Ahead(self, candidate)
+
+    def compiler(self) -> Future[RunnerHandle] | None:
+        """A runner that :meth:`expect` has begun, for a reference to compile in; given away once."""
+        return self._ahead.compiler() if self._ahead is not None else None
+
+    def spawn(self, role: Role, limits: Limits | None = None, *, compiling: bool = False) -> RunnerHandle:
+        """Fork a confined runner; one for ``compiling`` has imported what ``torch.compile`` needs.
 
         Raises:
             SandboxUnavailable: none could be started.
         """
         limits = limits or Limits(memory_bytes=self.settings.memory_bytes)
         for attempt in (1, 2):
-            zygote = self._current() if attempt == 1 and role in EARLY else self._ready()
-            handle = self._try_spawn(zygote, Role(role), limits, last=attempt == 2)
+            early = attempt == 1 and (role in EARLY or compiling)
+            zygote = self._current() if early else self._ready()
+            handle = self._try_spawn(zygote, Role(role), limits, last=attempt == 2, compiling=compiling)
             if handle is not None:
                 return handle
             zygote.close()
         raise SandboxUnavailable("the zygote ended while starting a runner")
 
     def _try_spawn(
-        self, zygote: ZygoteProcess, role: Role, limits: Limits, *, last: bool
+        self, zygote: ZygoteProcess, role: Role, limits: Limits, *, last: bool, compiling: bool
     ) -> RunnerHandle | None:
         identity = next(self._numbers)
         ours, theirs = socket.socketpair()
@@ -197,11 +213,16 @@ class Sandbox:
             processes=max(limits.processes, 2 * self.threads + 64),
             memory_bytes=min(limits.memory_bytes, int(0.7 * machine_memory())),
         )
-        message: dict[str, Any] = {"id": identity, "role": role.value, "limits": asdict(limits)}
+        message: dict[str, Any] = {
+            "id": identity,
+            "role": role.value,
+            "limits": asdict(limits),
+            "compiling": compiling,
+        }
         scratch = self.backend.make_scratch()
         if scratch:
             message["scratch"] = scratch
-        patience = GREETED_WITHIN if zygote.ready else READY_WITHIN
+        patience = GREETED_WITHIN if zygote.ready and not compiling else READY_WITHIN
         sent = zygote.spawn(message, [theirs.fileno(), output.writer])
         theirs.close()
         os.close(output.writer)
@@ -269,6 +290,8 @@ class Sandbox:
         if self._zygote is not None:
             self._zygote.close()
         self._drain.close()
+        if self._ahead is not None:
+            self._ahead.close()
         self._groups.close()
         self.backend.close()
 

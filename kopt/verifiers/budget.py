@@ -114,6 +114,15 @@ def rms(truth: Array) -> float:
     return math.sqrt(min(_LARGEST, total / max(1, truth.size)))
 
 
+def reaches(number: npt.NDArray[np.int64], enough: int) -> list[int]:
+    """For each of 256 exponents, how far to either side a window must reach to hold ``enough``; 1 to 256."""
+    before = np.concatenate([[0], np.cumsum(number)])
+    at, reach = np.arange(256)[:, None], np.arange(1, 256)
+    held = before[np.minimum(at + reach + 1, 256)] - before[np.maximum(at - reach, 0)]
+    short: list[int] = np.count_nonzero(held < enough, axis=1).tolist()
+    return [1 + count for count in short]
+
+
 class ErrorModel:
     """The reference's own error as a function of the truth's magnitude, pooled over all that was added."""
 
@@ -148,14 +157,16 @@ class ErrorModel:
             finite = small[keep].astype(np.float64)
             with np.errstate(over="ignore"):
                 squares = float(np.einsum("i,i->", finite, finite))
-            return np.bincount(key, minlength=256 * _CODES), squares
+            return key, squares
 
         pieces = spans(truth.size, 1 << 16)
         if len(pieces) > _PIECES:  # enough to know the error's distribution; which ones is nobody's business
             pieces = sorted(random.SystemRandom().sample(pieces, _PIECES))
-        for counts, squares in spread(part, pieces):
-            self._counts += counts.reshape(256, _CODES)
+        keys = [np.zeros(0, np.int64)]
+        for key, squares in spread(part, pieces):
+            keys.append(key)
             self._squares += squares
+        self._counts += np.bincount(np.concatenate(keys), minlength=256 * _CODES).reshape(256, _CODES)
 
     @property
     def scales(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -176,11 +187,9 @@ class ErrorModel:
         # Zeros alone say nothing: where a clamp makes them, another rounding makes the least of what is not clamped.
         nonzero = np.concatenate([[0], number[1:]])
         small = int(nonzero.sum())
-        for k in range(256):
-            reach = 1
-            enough, counted = (min(POOL, total), number) if k else (min(POOL, small), nonzero)
-            while reach < 256 and counted[max(0, k - reach) : k + reach + 1].sum() < enough:
-                reach += 1
+        reach_of = reaches(number, min(POOL, total))
+        reach_of[0] = reaches(nonzero, min(POOL, small))[0]
+        for k, reach in enumerate(reach_of):
             window = slice(max(0, k - reach), k + reach + 1)
             worst[k] = largest[window].max()
             rms[k] = math.sqrt(min(_LARGEST, squares[window].sum() / max(1, number[window].sum())))

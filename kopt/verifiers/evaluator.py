@@ -6,22 +6,21 @@ stages.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from kopt.errors import KoptError, ProblemError
-from kopt.sandbox import IsolationReport, open_sandbox
+from kopt.errors import ProblemError
+from kopt.sandbox import IsolationReport, RunnerHandle, Sandbox, open_sandbox
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 from kopt.verifiers import policy as policies
 from kopt.verifiers import profile as profiles
 from kopt.verifiers import roofline as rooflines
-from kopt.verifiers import static, statistics
+from kopt.verifiers import statistics
 from kopt.verifiers.baselines import Baselines
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.measure import Match, ReferenceSide, Side
@@ -49,8 +48,9 @@ _FAR = 1.5
 class Evaluator:
     """Judges candidates for one problem. A context manager.
 
-    ``policy`` says what candidates may leave to libraries (docs/policies.md). ``expecting`` names the candidate
-    that will come first, with full effort: it is built, and the reference compiled, while the problem is opened.
+    ``sandbox``, a kind of one or an open one, is closed with the evaluator. ``policy`` says what candidates may
+    leave to libraries (docs/policies.md). ``expecting`` names the candidate that will come first, with full
+    effort: it is built, and the reference compiled, while the problem is opened.
 
     Raises on construction:
         ProblemError: the problem cannot be judged.
@@ -61,7 +61,7 @@ class Evaluator:
         self,
         problem: Problem,
         *,
-        sandbox: str = "auto",
+        sandbox: str | Sandbox = "auto",
         settings: Settings | None = None,
         observer: Callable[[str, dict[str, Any]], None] | None = None,
         expecting: Candidate | None = None,
@@ -78,13 +78,10 @@ class Evaluator:
         self._peaks: Peaks | None = None
         self._work: policies.Work | None = None
         self.profiled = profiles.Known()
-        self._ahead = ThreadPoolExecutor(2, thread_name_prefix="kopt-ahead")
-        compiler = None
         if expecting is not None:
-            self._ahead.submit(self._build_ahead, expecting)
-            compiler = self._ahead.submit(Reference.warm, problem, self.sandbox)
+            self.sandbox.expect(expecting)
         try:
-            self._open(compiler)
+            self._open(self.sandbox.compiler())
         except BaseException:
             self.close()
             raise
@@ -97,14 +94,7 @@ class Evaluator:
     ) -> None:
         self.close()
 
-    def _build_ahead(self, candidate: Candidate) -> None:
-        """Build into the cache, where the build stage finds it. What fails here fails there again, and is told."""
-        if candidate.language is Language.CPP:  # others need to know shapes
-            with contextlib.suppress(Failure, KoptError, OSError):
-                static.check(candidate)
-                self.sandbox.builder.build(candidate)
-
-    def _open(self, compiler: Future[Reference] | None) -> None:
+    def _open(self, compiler: Future[RunnerHandle] | None) -> None:
         first = Reference(self.problem, self.sandbox)
         self.environment: dict[str, Any] = dict(self.sandbox.environment)
         self.known = Baselines(self.problem, self.environment, self.settings)
@@ -127,7 +117,7 @@ class Evaluator:
         workload: Workload,
         *,
         reference: Reference | None = None,
-        compiler: Future[Reference] | None = None,
+        compiler: Future[RunnerHandle] | None = None,
         **options: Any,
     ) -> Workbench:
         seed = options.pop("seed", self.seed)
@@ -360,7 +350,6 @@ class Evaluator:
             bench.close()
         self._benches.clear()
         self.sandbox.close()
-        self._ahead.shutdown()
 
 
 def _far_apart(books: list[list[float]]) -> bool:

@@ -18,9 +18,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from kopt.verifiers.cases import DECLARED, draw_seed
+from kopt.verifiers.cases import DECLARED
 from kopt.verifiers.clock import Agreement, Schedule, Stretch, agreement, last_level_cache
 from kopt.verifiers.compare import check_sample
+from kopt.verifiers.contents import draw
 from kopt.verifiers.contestant import Contestant, Failure
 from kopt.verifiers.dtypes import KINDS, itemsize
 from kopt.verifiers.gate import CALLS, LONGEST, Contents, awake, paced, per_call
@@ -108,6 +109,8 @@ class Match:
         self.single: dict[str, list[float]] = {name: [] for name in sides}
         self._empty: dict[str, deque[float]] = {name: deque(maxlen=32) for name in sides}
         self._trusted: deque[float] = deque(maxlen=32)
+        compared = [side.reference for side in sides.values() if isinstance(side, ReferenceSide)]
+        self._references = [bench.eager, *(one for one in compared if one is not bench.eager)]
         self._mutates = bench.cases.mutates_inputs  # made now if they were not: making them uses the ring
         self._rounds = 0
         self.checked = 0
@@ -187,8 +190,7 @@ class Match:
         """New inputs for these slots, and poison where a contestant is to put its outputs."""
         eager = self.bench.eager
         assert eager.ring is not None
-        eager.generate(slots, [draw_seed() for _ in slots])
-        eager.freeze()
+        draw(self._references, slots)
         for slot in slots:
             contestant.ring.poison(slice(slot, slot + 1))
         return [eager.ring.inputs_of(slot) for slot in slots]
@@ -219,13 +221,12 @@ class Match:
     def _fill(self, stretch: Stretch) -> dict[str, Watch]:
         eager = self.bench.eager
         assert eager.ring is not None
-        eager.generate(list(stretch.slots), [draw_seed() for _ in stretch.slots])
-        eager.freeze()
+        draw(self._references, stretch.slots)
         slots = slice(stretch.start, stretch.start + stretch.count)
         watches = {}
         for name, side in self.sides.items():
             if side.ring is not eager.ring:
-                side.ring.copy_inputs(eager.ring, slots)
+                side.ring.copy_inputs(eager.ring, stretch.slots)
             if isinstance(side, Contestant):
                 side.ring.poison(slots)
                 watches[name] = Watch(side.ring, stretch)

@@ -47,21 +47,14 @@ def problem_error(problem: Problem, error: RunnerError) -> ProblemError:
 class Reference:
     """A reference runner. Its failures are the problem's: they raise :class:`ProblemError`."""
 
-    def __init__(self, problem: Problem, sandbox: Sandbox) -> None:
+    def __init__(self, problem: Problem, sandbox: Sandbox, runner: RunnerHandle | None = None) -> None:
         self.problem = problem
-        self.runner: RunnerHandle = sandbox.spawn(Role.REFERENCE)
+        self.runner: RunnerHandle = runner or sandbox.spawn(Role.REFERENCE)
         self.ring: Ring | None = None
         self.settled: dict[str, float] = {}
         body = {"format": problem.format, "sources": dict(problem.sources), "entry": problem.entry}
         found = self.ask("load_problem", body).get("workloads")
         self.workloads: tuple[Workload, ...] = claims.workloads(found, problem)
-
-    @classmethod
-    def warm(cls, problem: Problem, sandbox: Sandbox) -> Reference:
-        """Start one that is about to compile: with all that ``torch.compile`` imports."""
-        reference = cls(problem, sandbox)
-        reference.ask("import_compiler")
-        return reference
 
     def ask(
         self,
@@ -106,10 +99,15 @@ class Reference:
         return buffer, layout
 
     def generate(
-        self, slots: Sequence[int], seeds: Sequence[int], distribution: str = "declared"
+        self,
+        slots: Sequence[int],
+        seeds: Sequence[int],
+        distribution: str = "declared",
+        *,
+        beside: bool = False,
     ) -> str | None:
-        """Fill inputs; the reason when this distribution does not apply."""
-        body = {"slots": list(slots), "seeds": list(seeds), "distribution": distribution}
+        """Fill inputs, maybe ``beside`` others that do the same; the reason when this distribution does not apply."""
+        body = {"slots": list(slots), "seeds": list(seeds), "distribution": distribution, "beside": beside}
         skipped = self.ask("generate", body).get("skipped")
         return str(skipped) if skipped else None
 

@@ -39,7 +39,7 @@ class Plan:
 
 PLANS = {
     Effort.QUICK: Plan(pairs=12, seconds=2.5, singles=2, sittings=1),
-    Effort.FULL: Plan(pairs=30, seconds=1.0, singles=4, sittings=2),
+    Effort.FULL: Plan(pairs=30, seconds=0.8, singles=4, sittings=2),
 }
 _EARLY, _NARROW = 0.4, 0.05  # after this share of the seconds, an interval this narrow will do
 _AGAIN = 24  # single calls more, until one agrees with full rounds

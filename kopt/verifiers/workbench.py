@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kopt.errors import ProblemError
-from kopt.sandbox import Sandbox, SharedBuffer
+from kopt.sandbox import RunnerHandle, Sandbox, SharedBuffer
 from kopt.sandbox.buffers import first_bytes, memory_file
 from kopt.verifiers import cases as verify_cases
 from kopt.verifiers.cases import Cases, draw_seed
@@ -40,8 +40,8 @@ class CompileCache:
 class Workbench:
     """One workload under one initial seed.
 
-    ``brief`` asks for fewer verify cases. With a ``compiler``, a reference that is being started,
-    ``torch.compile`` begins at once.
+    ``brief`` asks for fewer verify cases. With a ``compiler``, a runner that is being started, ``torch.compile``
+    begins at once.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Workbench:
         brief: bool = False,
         reference: Reference | None = None,
         cache: CompileCache | None = None,
-        compiler: Future[Reference] | None = None,
+        compiler: Future[RunnerHandle] | None = None,
     ) -> None:
         self.problem, self.sandbox, self.workload, self.seed, self.smoke = (
             problem,
@@ -153,7 +153,8 @@ class Workbench:
         reference: Reference | None = None
         try:
             ahead, self._compiler = self._compiler, None
-            reference = self._pending = ahead.result() if ahead else Reference(self.problem, self.sandbox)
+            runner = ahead.result() if ahead else None
+            reference = self._pending = Reference(self.problem, self.sandbox, runner)
             reference.select(self.workload, self.seed, self.smoke)
             self._sized.wait()
             if self._closed:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kopt.verifiers.budget import BLOCK, ErrorModel, wobble
+from kopt.verifiers.budget import BLOCK, ErrorModel, reaches, wobble
 from kopt.verifiers.cases import nudge
 from kopt.verifiers.compare import Expected, Finding, check_sample
 from kopt.verifiers.dtypes import widen
@@ -295,6 +295,23 @@ def test_samples_are_compared_with_the_reference_itself() -> None:
     finding = check_sample(model, "float32", spoilt, reference)
     assert not finding.passed
     assert finding.position == 17
+
+
+def test_windows_reach_as_far_as_they_must() -> None:
+    def slowly(number: np.ndarray, enough: int) -> list[int]:
+        found = []
+        for at in range(256):
+            reach = 1
+            while reach < 256 and number[max(0, at - reach) : at + reach + 1].sum() < enough:
+                reach += 1
+            found.append(reach)
+        return found
+
+    generator = np.random.default_rng(5)
+    for enough in (0, 1, 256, 10_000):
+        for full in (0.0, 0.01, 0.3, 1.0):
+            number = np.where(generator.random(256) < full, generator.integers(0, 300, 256), 0)
+            assert reaches(number, enough) == slowly(number, enough), (enough, full)
 
 
 def test_moving_the_inputs_counts_as_error_but_jumps_do_not() -> None:

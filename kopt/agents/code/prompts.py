@@ -12,7 +12,8 @@ from kopt.agents.context import Context
 from kopt.agents.feedback import describe
 from kopt.agents.roles import Task
 from kopt.agents.roles.prompts import guarded
-from kopt.problems.code import Rules, pair, rules_of, visible
+from kopt.problems.code import Rules, pair, rules_of
+from kopt.problems.folder import visible
 from kopt.problems.scope import Scope
 from kopt.words import Problem
 

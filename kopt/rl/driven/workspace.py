@@ -13,7 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from kopt.problems.code import rules_of, visible
+from kopt.problems.code import rules_of
+from kopt.problems.folder import visible
 from kopt.problems.shown import shown_text
 from kopt.rl.service import answers
 from kopt.words import Candidate, Evaluation, Problem

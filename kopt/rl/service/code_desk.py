@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kopt.problems.code import pair, rules_of, visible
+from kopt.problems.code import pair, rules_of
+from kopt.problems.folder import visible
 from kopt.rl.service import answers
 from kopt.rl.strategy import is_win
 from kopt.rl.winning_patch import patch_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kopt.errors import UsageError
 from kopt.problems import load, problem_of, suite_code, suite_problems
-from kopt.problems.code import is_code
+from kopt.problems.folder import is_code
 from kopt.rl.service.requests import MOST_PROBLEM_BYTES, Value, sized
 from kopt.words import Problem
 

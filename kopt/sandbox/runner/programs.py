@@ -10,8 +10,11 @@ from .loop import Program
 EARLY = ("builder", "program")  # the roles that need no torch, or import it themselves
 
 
-def make(role: str, config: Mapping[str, Any], scratch: str) -> Program:
-    """The program for a role, with torch's threads set alike for all that call kernels."""
+def make(role: str, config: Mapping[str, Any], scratch: str, *, compiling: bool = False) -> Program:
+    """The program for a role, with torch's threads set alike for all that call kernels.
+
+    ``compiling``: what ``torch.compile`` needs is imported now, two seconds that can pass beside something else.
+    """
     if role == "builder":
         from .builder import BuilderProgram
 
@@ -29,6 +32,10 @@ def make(role: str, config: Mapping[str, Any], scratch: str) -> Program:
         from .candidate import CandidateProgram
 
         return CandidateProgram(scratch)
+    if compiling:
+        from .inductor import imported
+
+        imported()
     from .reference import ReferenceProgram
 
     return ReferenceProgram(scratch, config)

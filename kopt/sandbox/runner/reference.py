@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
 import sys
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from .loop import BadRequest
 from .ring import Ring
 from .sources import write_sources
 
+_UNTIMED = ("generate", "distributions", "truth", "call_precision")
+_SMALL = 4 << 20  # bytes of a slot
 _CACHE_BYTES = 192 << 20  # of Inductor's artefacts; what takes more is compiled anew
 
 
@@ -56,7 +59,6 @@ class ReferenceProgram:
             "distributions": lambda body, fds: {"names": self._chosen().distributions()},
             "truth": self.truth,
             "use": self.use,
-            "import_compiler": self.import_compiler,
             "flush": self.flush,
             "trace": self.trace,
             "breakdown": self.breakdown,
@@ -67,7 +69,23 @@ class ReferenceProgram:
         }.get(op)
         if operation is None:
             raise BadRequest(f"a reference's runner does not know {op!r}")
-        return operation(body, fds)
+        with self._on_one_thread() if op in _UNTIMED and self._small(body) else contextlib.nullcontext():
+            return operation(body, fds)
+
+    def _small(self, body: dict[str, Any]) -> bool:
+        """Whether more threads would gain little: a slot is small, or others do the same ``beside``."""
+        return bool(body.get("beside")) or (self.ring is not None and self.ring.layout["stride"] <= _SMALL)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _on_one_thread() -> Iterator[None]:
+        """OpenMP's threads are bound to cores, and wait there for each other while somebody else has one of them."""
+        usual = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(usual)
 
     def _chosen(self) -> Any:
         if self.instance is None:
@@ -209,18 +227,13 @@ class ReferenceProgram:
         if fds and before:
             with tarfile.open(fileobj=io.BytesIO(os.pread(fds[0], before, 0))) as archive:
                 unpack(archive, cache)
-        self.import_compiler({}, [])
+        inductor.imported()
         with collector.paused():
             self.function = torch.compile(model)
             if self.calls:
                 for _ in range(2):
                     self.function(*self.calls[0])
         return {"cache_bytes": self._save_cache(cache, fds[0]) if fds else 0}
-
-    def import_compiler(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
-        """Import what ``torch.compile`` needs, two seconds that can pass beside something else."""
-        inductor.imported()
-        return {}
 
     @staticmethod
     def _save_cache(cache: str, fd: int) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 
 from . import collector, inductor, jail, programs, system
 
-_EARLY = 0.02  # seconds in which a judge that has just started this process asks for a build
+_EARLY = 0.02  # seconds in which a judge that has just started this process asks for what it will need first
 
 
 class Zygote:
@@ -34,6 +34,7 @@ class Zygote:
         self.config: dict[str, Any] = {}
         self.children: dict[int, int] = {}
         self.waiting: list[dict[str, Any]] = []
+        self.compiling: list[dict[str, Any]] = []
         self.cores = sorted(os.sched_getaffinity(0))  # before OpenMP binds this thread to the first of them
 
     def receive(self) -> dict[str, Any] | None:
@@ -47,6 +48,8 @@ class Zygote:
         line, _, rest = bytes(self.buffer).partition(b"\n")
         self.buffer = bytearray(rest)
         message: dict[str, Any] = json.loads(line)
+        if "role" in message:
+            message["fds"], self.fds = self.fds[:2], self.fds[2:]
         return message
 
     def say(self, **message: Any) -> None:
@@ -58,6 +61,9 @@ class Zygote:
         with collector.paused():
             import numpy
             import torch
+        for asked in self.compiling:  # they have the longest way to go
+            self.spawn(asked)
+        with collector.paused():
             import tvm_ffi
 
             x = torch.arange(8, dtype=torch.float32)
@@ -76,7 +82,10 @@ class Zygote:
         }
 
     def spawn_early(self) -> None:
-        """Fork what was asked for already and needs nothing that takes long to import: builds begin at once."""
+        """Fork what was asked for already and needs nothing that takes long to import: builds begin at once.
+
+        What is going to compile waits for torch, and for nothing else.
+        """
         while not self.waiting and (self.buffer or select.select([self.control], [], [], _EARLY)[0]):
             message = self.receive()
             if message is None:
@@ -84,7 +93,7 @@ class Zygote:
             if message["role"] in programs.EARLY:
                 self.spawn(message)
             else:
-                self.waiting.append(message)
+                (self.compiling if message["compiling"] else self.waiting).append(message)
 
     def spawn_buffered(self) -> None:
         """Fork what was asked for in the same breath."""
@@ -93,8 +102,7 @@ class Zygote:
 
     def spawn(self, message: dict[str, Any]) -> None:
         """Fork a runner. Two forks: the first makes the namespaces, the second is pid 1 in them."""
-        link, output = self.fds[:2]
-        del self.fds[:2]
+        link, output = message["fds"]
         reader, writer = os.pipe()
         first = os.fork()
         if not first:
@@ -149,7 +157,8 @@ class Zygote:
             if not self.config["isolate"]:
                 os.chdir(message["scratch"])
                 os.environ["TMPDIR"] = os.environ["HOME"] = message["scratch"]
-            program = programs.make(role, self.config, message.get("scratch") or self.config["scratch"])
+            scratch = message.get("scratch") or self.config["scratch"]
+            program = programs.make(role, self.config, scratch, compiling=message["compiling"])
             link_socket.sendall(json.dumps({"layers": layers, "pid": os.getpid()}).encode() + b"\n")
         except BaseException:
             self.fail(link)

@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Any
 
 from kopt.errors import ProblemError
-from kopt.problems.code import rules_of, visible
-from kopt.sandbox import IsolationReport, open_sandbox
+from kopt.problems.code import rules_of
+from kopt.problems.folder import visible
+from kopt.sandbox import IsolationReport, Sandbox, open_sandbox
 from kopt.sandbox.commands import Place, Ran, build, run
 from kopt.sandbox.errors import RunnerError
 from kopt.settings import Settings
@@ -40,7 +41,7 @@ class CodeEvaluator:
         self,
         problem: Problem,
         *,
-        sandbox: str = "auto",
+        sandbox: str | Sandbox = "auto",
         settings: Settings | None = None,
         observer: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from kopt.problems.code import ENTRY, JUDGE, Rules
+from kopt.problems.code import Rules
+from kopt.problems.folder import ENTRY, JUDGE
 from kopt.problems.scope import MarkerError, Scope, fixed_lines
 from kopt.verifiers.contestant import Failure
 from kopt.words import Candidate, Language, Verdict
