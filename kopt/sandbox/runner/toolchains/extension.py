@@ -70,23 +70,30 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
 
 
 def pack(root: str) -> bytes:
-    """The shared objects below ``root`` as a tar file; empty when there are none."""
+    """The shared objects below ``root`` as a tar file that the judge can read, too; empty when there are none."""
     stream, count = io.BytesIO(), 0
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for place, _, files in os.walk(root):
             for name in files:
                 if name.endswith(".so"):
                     path = os.path.join(place, name)  # noqa: PTH118
-                    archive.add(path, arcname=os.path.relpath(path, root))
+                    archive.add(path, arcname=os.path.relpath(path, root), filter=_plain)
                     count += 1
     return stream.getvalue() if count else b""
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without what would need an extended header: fractions of seconds, large numbers and odd names of users."""
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def unpack(artifact: bytes) -> None:
     """Put built extensions where torch looks, and let it load them without building."""
     root = os.environ["TORCH_EXTENSIONS_DIR"]
     os.makedirs(root, exist_ok=True)  # noqa: PTH103
-    with tarfile.open(fileobj=io.BytesIO(artifact)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(artifact), mode="r:") as archive:
         archives.unpack(archive, root)
     from torch.utils import cpp_extension
 
