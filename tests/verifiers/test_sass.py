@@ -138,6 +138,7 @@ LINES = st.sampled_from(
         "        /*0010*/  BRA `(.L_x_1) ;",
         "        /*0020*/  @P0 BRA `(.L_x_2) ;",
         "        /*0030*/  @P0 ;",
+        "        /*0030*/     ;",
         "        /*0040*/  LDG.E.999 R1 ;",
         "        /*0050*/  EXIT ;",
         '//## File "k.cu", line 99999',
@@ -163,6 +164,26 @@ def test_a_long_listing_takes_little_time() -> None:
     assert time.monotonic() - began < 20
     assert sass.read(b"not JSON", SOURCES) == () and sass.read(None, SOURCES) == ()
     assert sass.read(json.dumps({"sass": {"a": 1}}).encode(), SOURCES) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/*0*/" + " " * 495,
+        " " * 499,
+        "/*0*/ " + "; " * 240,
+        "/*0*/" + " ;" * 20 + " " * 450,
+        "\t" * 499 + ";",
+    ],
+)
+def test_lines_of_spaces_take_little_time(line: str) -> None:
+    began = time.process_time()
+    sass.functions([line] * 5000, SOURCES)
+    assert time.process_time() - began < 1.0
+
+
+def test_an_instruction_of_spaces_is_none() -> None:
+    assert sass.functions(kernel("", "EXIT"), SOURCES)[0].instructions[0].mnemonic == "EXIT"
 
 
 CUDA = """

@@ -11,7 +11,8 @@ from kopt.verifiers.profile.listing import Function, Instruction, Reader, raw
 _SECTION = re.compile(r"\s*\.section\s+\.text\.([\w$.]{1,400}),.{0,100}")
 _LABEL = re.compile(r"(\.L_x_\d{1,6}):")
 _PLACE = re.compile(r'//## File "([^"]{1,400})", line (\d{1,7})')
-_CODE = re.compile(r"\s*/\*([0-9a-f]{1,8})\*/\s+(.{1,300}?)\s*;.{0,40}")
+# No part may take what the next could take as well: whoever wrote the text may have wished for a line of spaces.
+_CODE = re.compile(r"\s*/\*([0-9a-f]{1,8})\*/\s([^;\n]{1,320});.{0,40}")
 _GOAL = re.compile(r"`\((\.L_x_\d{1,6})\)")
 _HEX = re.compile(r"(?:.{0,40}, )?0x([0-9a-f]{1,8})")
 _ENDS = ("EXIT", "RET", "BRX", "JMX", "KILL")
@@ -59,6 +60,8 @@ class _Nvdisasm(Reader):
             self.labels[label] = address
         self.open_labels = []
         words = text.split()
+        if not words:
+            return
         head = 2 if words[0].startswith("@") and len(words) > 1 else 1
         self.keep(address, " ".join(words[:head]), " ".join(words[head:]))
 
