@@ -22,11 +22,22 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from bench.fuzz_targets import CLAIM, ERROR, RECORD, SPEC, TARGETS
+from bench.fuzz_targets import CLAIM, ERROR, FOUND, KERNELS, OPERATORS, RECORD, SPEC, TARGETS
 from bench.record import write
 
 INPUTS = 1_000_000
 SHAPED = 300  # slow under tracemalloc
+SHAPED_TARGETS = (
+    "reply",
+    "events",
+    "greeting",
+    "build",
+    "claim",
+    "cache",
+    "localised",
+    "kernels",
+    "operators",
+)
 SEED = 20261121
 MOST_BYTES = 64 << 20
 _LAST = re.compile(r"^#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+).*rss: (\d+)Mb", re.M)
@@ -36,7 +47,23 @@ JSON = st.recursive(
     max_leaves=30,
 )
 WORDS = sorted(
-    {*ERROR, *SPEC, *CLAIM, *RECORD, "result", "error", "event", "id", "status", "layers", "failed"}
+    {
+        *ERROR,
+        *SPEC,
+        *CLAIM,
+        *RECORD,
+        *FOUND,
+        *KERNELS,
+        *OPERATORS,
+        "found",
+        "result",
+        "error",
+        "event",
+        "id",
+        "status",
+        "layers",
+        "failed",
+    }
 )
 MESSAGE = st.dictionaries(st.sampled_from(WORDS) | st.text(), JSON, max_size=8)
 
@@ -88,7 +115,7 @@ def run() -> bool:
         first = list(pool.map(lambda name: guided(name, int(INPUTS * TARGETS[name].share * 1.01)), TARGETS))
     for row in first:
         print(json.dumps(row), flush=True)
-    second = [shaped(name) for name in ("reply", "events", "greeting", "build", "claim", "cache")]
+    second = [shaped(name) for name in SHAPED_TARGETS]
     total = sum(row["inputs"] for row in (*first, *second))
     findings = sum(len(row["findings"]) + ("failed" in row) for row in first)
     result = {"inputs": total, "findings": findings, "seed": SEED, "atheris": first, "hypothesis": second}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import json
 import os
 import random
 import socket
+import struct
+import tarfile
 import tempfile
 import threading
 from collections.abc import Callable
@@ -23,6 +26,7 @@ import numpy as np
 from kopt.agents.context import Context
 from kopt.agents.offline.proposer import OfflineProposer
 from kopt.errors import ProblemError
+from kopt.problems.code import Rules
 from kopt.sandbox import ProtocolViolation, Role, RunnerError
 from kopt.sandbox.builder import outcome
 from kopt.sandbox.cache import BuildCache
@@ -33,17 +37,24 @@ from kopt.sandbox.messages import parse
 from kopt.sandbox.output import Output, OutputDrain
 from kopt.sandbox.runner.wire import ANSWER, ASK, REQUEST
 from kopt.sandbox.zygote import Events
-from kopt.verifiers import claims
+from kopt.verifiers import claims, elf, localise, packed, policy, sanitizer_report, symbols
 from kopt.verifiers.budget import ErrorModel
+from kopt.verifiers.code.compare import difference
 from kopt.verifiers.compare import Expected, check_sample
 from kopt.verifiers.contestant import failure_of
 from kopt.verifiers.dtypes import KINDS
+from kopt.verifiers.profile import gpu_loops, hot, listing, occupancy, sass
 from kopt.verifiers.reference import problem_error
-from kopt.words import Problem, TolerancePolicy, Workload
+from kopt.words import Problem, TolerancePolicy, Workload, to_json
 
 PROBLEM = Problem(name="p", format="model", sources={"p.py": ""}, entry="p.py")
 WORKLOAD = Workload(name="w", index=0)
 TENSOR = {"name": "x", "shape": [4, 8], "dtype": "float32", "strides": [8, 1], "kind": "tensor"}
+SOURCES = ("k.cpp",)
+RULES = [
+    Rules(editable=("a.py",), run="python a.py", compare=how, atol=0.1)
+    for how in ("exact", "tokens", "numbers", "float64")
+]
 TRACES = Path(__file__).parent / "material" / "traces.json"
 
 
@@ -262,6 +273,72 @@ class _Outputs:
             assert not found.passed or not (raw[:1] != stored.view("u1")[:1]).any() or found.ratio <= 1.0
 
 
+def imports(data: bytes) -> None:
+    """What a build left, as an object or as a packet of objects."""
+    with contextlib.suppress(elf.Malformed):
+        elf.read(memoryview(data), elf.Allowance())
+    with contextlib.suppress(ValueError):
+        assert sum(map(len, packed.files(memoryview(data)))) <= len(data)
+    for alone in (True, False):
+        names = symbols.foreign(data, alone=alone)
+        showable(names)
+        assert all(name.isprintable() for name in names)
+
+
+def localised(data: bytes) -> None:
+    """Where a reference's runner says that a result went wrong."""
+    with contextlib.suppress(ProtocolViolation):
+        found = localise.read(parse(data).get("found"))
+        if found is not None:
+            showable(to_json(found))
+            assert all(line.isprintable() for line in localise.lines(found))
+
+
+def disassembled(data: bytes) -> None:
+    """A profiled build, for processors and for GPUs: JSON, or else the lines of a disassembler."""
+    if not data.startswith(b"{"):
+        lines = data.decode("utf-8", "replace").split("\n")
+        data = json.dumps({"assembly": lines, "remarks": lines, "sass": lines}).encode()
+    found = listing.read(data, SOURCES)
+    showable(to_json(hot.loops(found)))
+    for function in (*sass.read(data, SOURCES), *sass.functions(listing.raw(data), SOURCES)):
+        showable(to_json(gpu_loops.hot(function)))
+
+
+def kernels(data: bytes) -> None:
+    """What a builder's report says of GPU kernels."""
+    with contextlib.suppress(ProtocolViolation):
+        showable(to_json(occupancy.kernels(parse(data))))
+
+
+def sanitized(data: bytes) -> None:
+    """What a program printed under a sanitizer."""
+    text = data.decode("utf-8", "replace")
+    fault = sanitizer_report.find(text, SOURCES)
+    showable([str(fault), sanitizer_report.reached_its_end(text)])
+    assert fault is None or fault.text.isprintable()
+
+
+def compared(data: bytes) -> None:
+    """What a program printed, against what it should have."""
+    expected, _, got = data.partition(b"\0|")
+    for rules in RULES:
+        told = difference(rules, expected, got)
+        showable(told)
+        assert difference(rules, expected, expected) in (
+            None,
+            "what the original prints is no list of numbers",
+        )
+
+
+def operators(data: bytes) -> None:
+    """What a candidate's runner says it calls."""
+    with contextlib.suppress(ProtocolViolation):
+        uses = list(policy.operators(parse(data)))
+        showable(to_json([use for _, use in uses]))
+        assert all(use.bytes >= 0 <= use.flops for _, use in uses)
+
+
 @dataclass(frozen=True)
 class Target:
     """``share`` of all inputs; ``seeds`` for the mutator."""
@@ -285,17 +362,83 @@ SPEC = {
 }
 CLAIM = {"spec": SPEC, "workloads": [{"name": "w", "index": 0, "axes": {"n": 1}}], "operations": [[0, 1, "mul"]],
          "state": ["w"], "neutral": {"b": "zeros"}}  # fmt: skip
+FOUND = {"output": "y", "index": [0, 1], "region": [{"first": 0, "last": 3, "every": 1, "size": 8}], "solid": True,
+         "steps": [{"number": 1, "name": "mul", "line": 3, "shape": [4], "value": 1.5, "low": 0.0, "high": 2.0}],
+         "likeness": {"kind": "factor", "step": 1, "name": "b", "value": 0.5, "axis": 0}}  # fmt: skip
+OPERATORS = {"operators": {"aten::mul": ["work", 2, 64, 1.0], "numpy::exp": ["move", 1, 8, 0]}}
+KERNELS = {
+    "kernels": [
+        {"name": "_Z1kPf", "arch": "sm_90", "registers": 40, "shared_bytes": 0, "spill_store_bytes": 8}
+    ]
+}
+CPU = """0000000000001000 <f>:
+./k.cpp:7
+    1000:\tvmovss xmm0,DWORD PTR [rdi+rdx*4]
+    1004:\tinc    rdx
+    1008:\tjne    1000 <f>
+k.cpp:7:3: missed: couldn't vectorize loop
+"""
+GPU = """\t.section\t.text.k,"ax",@progbits
+.L_x_1:
+//## File "k.cpp", line 7
+        /*0000*/                   LDG.E R5, desc[UR8][R4.64] ;
+        /*0010*/              @!P0 BRA `(.L_x_1) ;
+"""
+REPORT = """kopt: tensor x 0x1000 4000
+==1==ERROR: AddressSanitizer: use-after-poison on address 0x1fa4 at pc 0x1
+WRITE of size 4 at 0x1fa4 thread T0
+    #0 0x55 in kernel k.cpp:12
+
+k.cpp:3:5: runtime error: signed integer overflow
+kopt: done
+"""
 RECORD = {"ok": True, "log": "", "first_error": None, "report": {}, "artifact": None}
 
+
+def _object() -> bytes:
+    """A small shared object: two symbols, a relocation of each kind, both hash tables."""
+    tables = {5: b"\0dlopen\0libm.so.6\0", 6: struct.pack("<IBBHQQ", 1, 18, 0, 0, 0, 0) * 3,
+              4: struct.pack("<2I", 0, 3), 7: struct.pack("<QQq", 0, 1 << 32 | 6, 0),
+              23: struct.pack("<QQq", 8, 2 << 32 | 7, 0),
+              0x6FFFFEF5: struct.pack("<4IQI", 1, 3, 1, 0, 0, 0)}  # fmt: skip
+    tags, body = [(1, 8), (10, len(tables[5])), (8, 24), (2, 24), (20, 7)], b""
+    for tag, table in tables.items():
+        tags.append((tag, 448 + len(body)))
+        body += table
+    dynamic = b"".join(struct.pack("<QQ", *pair) for pair in [*tags, (0, 0)])
+    size = 448 + len(body)
+    head = struct.pack("<4sBBB9x2HI3QI6H", b"\x7fELF", 2, 1, 1, 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    parts = struct.pack(
+        "<2I6Q2I6Q", 1, 4, 0, 0, 0, size, size, 4096, 2, 4, 176, 176, 176, len(dynamic), 192, 8
+    )
+    return (head + parts + dynamic).ljust(448, b"\0") + body
+
+
+def _packet(data: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo("m/m.so")
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return stream.getvalue()[:2048]
+
+
 TARGETS = {
-    "reply": Target(reply, 0.32, _json({"ok": True, "result": {}}, {"ok": False, "error": ERROR})),
+    "reply": Target(reply, 0.2, _json({"ok": True, "result": {}}, {"ok": False, "error": ERROR})),
     "link": Target(_Link(), 0.02, (b"\x01{}", b"\x03", b"\x00" + bytes(16), b'\x01{"ok":true,"result":{}}')),
     "greeting": Target(greeting, 0.06, (b'{"layers": {"seccomp": true}, "pid": 1}\n', b'{"failed": "why"}\n')),
     "events": Target(events, 0.1, (b'{"event": "ready", "facts": {}}\n\0{"event": "exit", "id": 1, "status": 9}\n',)),
     "printed": Target(printed, 0.01, (b"text\x1b[2J",)),
-    "build": Target(build, 0.2, _json({"built": True, "log": "", "report": {"a": 1}, "first_error": "e"})),
+    "build": Target(build, 0.12, _json({"built": True, "log": "", "report": {"a": 1}, "first_error": "e"})),
     "cache": Target(_Cache(), 0.02, _json(RECORD)),
     "claim": Target(claim, 0.13, _json(CLAIM)),
     "trace": Target(_Trace(), 0.04, (b"a", b"b")),
     "outputs": Target(_Outputs(), 0.1, (bytes(64), b"\x07" * 300)),
+    "imports": Target(imports, 0.06, (_object(), _packet(_object()))),
+    "localised": Target(localised, 0.02, _json({"found": FOUND})),
+    "disassembled": Target(disassembled, 0.03, (CPU.encode(), GPU.encode(), *_json({"sass": [GPU]}))),
+    "kernels": Target(kernels, 0.01, _json(KERNELS)),
+    "sanitized": Target(sanitized, 0.03, (REPORT.encode(),)),
+    "compared": Target(compared, 0.03, (b"1 2.5\0|1 2.5", b"a\r\nb\0|a b", bytes(16) + b"\0|" + bytes(16))),
+    "operators": Target(operators, 0.02, _json(OPERATORS)),
 }  # fmt: skip
