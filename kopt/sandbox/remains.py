@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
 _PRIVATE = (".kopt/scratch", "dev/shm")
+# What container engines mount and unmount for containers of other people, at any time.
+_OF_ENGINES = re.compile(r"^(overlay|nsfs|autofs) | on \S*(docker|container|overlay2|netns)")
 _ENDED_WITHIN, _REAPED_WITHIN = 0.5, 5.0  # seconds
 
 
@@ -54,3 +58,21 @@ def files_left(zygote: int) -> list[str]:
         with contextlib.suppress(OSError):
             found += [f"/{place}/{path.name}" for path in Path(f"/proc/{zygote}/root", place).iterdir()]
     return found
+
+
+def mounts(pid: int | str) -> Counter[str]:
+    """What a process (``self``: this one) sees mounted, a line each: kind, source, place and options."""
+    found: Counter[str] = Counter()
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
+            before, _, after = line.partition(" - ")
+            root, place, options = before.split(" ")[3:6]
+            kind, source = after.split(" ")[:2]
+            found[f"{kind} {source}{root} on {place} ({options})"] += 1
+    return found
+
+
+def mounts_of_machine() -> Counter[str]:
+    """This machine's mounts, without those that container engines make and take away for others."""
+    seen = mounts("self")
+    return Counter({line: count for line, count in seen.items() if not _OF_ENGINES.search(line)})

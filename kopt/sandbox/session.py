@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import threading
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import asdict, replace
 from typing import Any
@@ -270,7 +271,7 @@ class Sandbox:
     def remains(self) -> list[str]:
         """What is left of runners that ended, one line each; needs a runner that lives, to find the zygote by."""
         living = {handle.pid for handle in self._handles}
-        zygote = next(filter(None, map(remains.zygote_of, living)), 0)
+        zygote = self._zygote_number()
         if not zygote:
             return ["the zygote and all runners are gone"]
         groups = self._groups.count() - len(living)
@@ -279,6 +280,16 @@ class Sandbox:
             *remains.files_left(zygote),
             *([f"{groups} control groups"] if groups > 0 else []),
         ]
+
+    def mounts(self) -> Counter[str]:
+        """What is mounted now on this machine and in the zygote, a line each; needs a runner that lives."""
+        zygote = remains.mounts(self._zygote_number())
+        inside = Counter({f"{line}, in the sandbox": count for line, count in zygote.items()})
+        return remains.mounts_of_machine() + inside
+
+    def _zygote_number(self) -> int:
+        """The zygote's process, as this one sees it, found by a runner that lives; 0 when there is none."""
+        return next(filter(None, (remains.zygote_of(handle.pid) for handle in self._handles)), 0)
 
     def close(self) -> None:
         """Kill every runner and the zygote, remove what they left. May be called again."""

@@ -2,23 +2,23 @@
 
 An attack succeeds when it is judged ``correct`` without being so, is declared faster than it is, or leaves an
 effect outside its sandbox (:mod:`~kopt.verifiers.redteam.canaries`). After every attack on the sandbox (family G)
-nothing of it may be left and an honest candidate must be judged correct (:mod:`~kopt.verifiers.redteam.aftermath`).
+nothing of it may be left, a candidate that lived beside it must have noticed nothing, and an honest one must be judged
+correct (:mod:`~kopt.verifiers.redteam.aftermath`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 
 from kopt.errors import UsageError
 from kopt.settings import Settings
 from kopt.settings import settings as default_settings
 from kopt.verifiers.evaluator import Evaluator
-from kopt.verifiers.redteam.aftermath import damage
+from kopt.verifiers.redteam.aftermath import watched
 from kopt.verifiers.redteam.canaries import Canaries
 from kopt.verifiers.redteam.corpus import Attack, problem_of
 from kopt.verifiers.statistics import declared_faster
@@ -56,20 +56,19 @@ def judge(evaluator: Evaluator, attack: Attack, canaries: Canaries) -> Outcome:
     """
     began = time.monotonic()
     candidate = _armed(attack.candidate, canaries)
-    outcome: tuple[Evaluation, bool, str] | None = None
     evaluator.policy = attack.policy
-    for _ in range(attack.runs):
-        evaluation = evaluator.evaluate(candidate, effort=attack.effort)
-        harm = canaries.harm(evaluation)
-        succeeded, how = _decide(attack, evaluation, harm)
-        outcome = evaluation, succeeded, how
-        if succeeded:
-            break
-    assert outcome is not None
-    evaluation, succeeded, how = outcome
-    if attack.family == "G" and not succeeded:
-        left = damage(evaluator, attack.problem)
-        succeeded, how = bool(left), left or how
+    with ExitStack() as keep:
+        damage = None
+        if attack.family == "G":
+            damage = keep.enter_context(watched(evaluator, attack.problem, canaries))
+        for _ in range(attack.runs):
+            evaluation = evaluator.evaluate(candidate, effort=attack.effort)
+            succeeded, how = _decide(attack, evaluation, canaries.harm(evaluation))
+            if succeeded:
+                break
+        if damage is not None and not succeeded:
+            left = damage()
+            succeeded, how = bool(left), left or how
     return Outcome(
         attack=attack.name,
         family=attack.family,
@@ -144,7 +143,7 @@ def run(
     outcomes: list[Outcome] = []
     tell = observe or (lambda _name, _outcome: None)
     ordered = sorted(chosen, key=lambda a: (a.problem, a.name))
-    with Canaries(Path(base.home)) as canaries:
+    with Canaries(base) as canaries:
         for problem, group in groupby(ordered, key=lambda a: a.problem):
             tell(f"opening {problem}", None)
             with opened(problem, sandbox, settings) as evaluator:

@@ -35,7 +35,7 @@ HEADER = """# number: -
 
 @pytest.fixture(scope="module")
 def canaries(settings: Settings) -> Iterator[Canaries]:
-    with Canaries(settings.home) as planted:
+    with Canaries(settings) as planted:
         yield planted
 
 

@@ -4,6 +4,7 @@
 # problem: tiny_silu
 # expect: tampered correct
 # naive: exempt: its target is the round of kopt's own runner
+import ctypes
 import sys
 
 import torch
@@ -23,8 +24,6 @@ def spread(tensors):
 
 
 def memory_of(tensor, elements):
-    import ctypes
-
     size = (elements - 1) * tensor.element_size()
     return (ctypes.c_char * (size // 4 * 4)).from_address(tensor.data_ptr())
 

@@ -14,8 +14,7 @@
 
 static void knock(int fd) {
   if (fd < 0) return;
-  sockaddr_vm machine = {};
-  machine.svm_family = AF_VSOCK, machine.svm_port = @VSOCK_PORT@;
+  sockaddr_vm machine = {.svm_family = AF_VSOCK, .svm_port = @VSOCK_PORT@};
   for (machine.svm_cid = 1; machine.svm_cid < 4; ++machine.svm_cid)
     connect(fd, reinterpret_cast<sockaddr*>(&machine), sizeof machine);
   sockaddr_in local = {};

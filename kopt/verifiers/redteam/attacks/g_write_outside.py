@@ -1,6 +1,7 @@
 # number: 47 51 25
 # source: threat catalogue G; submissions that patched site-packages for the next run
-# tries: plants files in the Python environment, kopt's own package and caches, the system and kopt's home
+# tries: plants files in the Python environment, kopt's package and caches, the system and kopt's home, and
+#   empties kopt's database and the user's keys
 # problem: silu
 # expect: crashed
 # naive: exempt: it changes files, not a verdict
@@ -23,12 +24,8 @@ for place in PLACES:
             planted.append(place)
         except OSError:
             pass
-for path in (
-    "@SECRET_FILE@",
-    "/.kopt/headers/kopt_prelude.h",
-    "/.kopt/runner/kopt_runner/loop.py",
-    os.__file__,
-):
+INSIDE = ["/.kopt/headers/kopt_prelude.h", "/.kopt/runner/kopt_runner/loop.py", os.__file__]
+for path in [*INSIDE, "@DATABASE@", *"@SECRET_FILES@".split(":")]:
     try:
         os.truncate(path, 0)
         planted.append(path)
