@@ -11,7 +11,9 @@ TESTS ?= tests
 .PHONY: demo test check install install-dev lock bench clean
 
 demo: install ## optimise a shipped problem until a faster kernel is verified
-	$(BIN)/kopt optimize rms_norm --budget-seconds 90 --name demo_rms_norm
+	$(BIN)/kopt optimize rms_norm --budget-seconds 90 --name demo_rms_norm || { [ $$? = 1 ] && \
+		echo "no certain win yet; a busy machine needs longer" && \
+		$(BIN)/kopt optimize rms_norm --budget-seconds 240 --name demo_rms_norm; }
 
 # What measures time may be disturbed for a while by whoever shares the machine: what fails twice, fails.
 test: install-dev ## the whole suite: in parallel, then alone what measures time

@@ -51,8 +51,11 @@ def _show(report: object, names: list[str]) -> None:
         table.add_column(heading)
     for mutant in report["mutants"]:
         verdict = "[bold red]passes[/]" if mutant["passed"] else "[green]caught[/]"
-        table.add_row(mutant["name"], verdict, escape(str(mutant.get("why", ""))))
+        hint = f"; {mutant['hint']}" if mutant["passed"] and mutant.get("hint") else ""
+        table.add_row(mutant["name"], verdict, escape(f"{mutant.get('why', '')}{hint}"))
     out.print(table)
+    for note in report.get("notes", ()):
+        out.print(f"[dim]note: {escape(note)}[/]")
     if names:
         out.print(
             f"\n[bold red]weak[/]: {', '.join(names)} would be accepted as correct; strengthen the inputs"

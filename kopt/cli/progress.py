@@ -54,7 +54,6 @@ class Progress:
         self._verdicts: dict[str, str] = {}
         self._best: Evaluation | None = None
         self._best_number: int | None = None
-        self._title = ""
 
     def __call__(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Take note of one thing that happened."""
@@ -63,8 +62,11 @@ class Progress:
             handler(payload)
 
     def _on_opening(self, payload: Mapping[str, Any]) -> None:
-        self._title = str(payload["problem"])
-        self._say(f"[bold]{payload['problem']}[/]: opening the sandbox and running the reference")
+        from rich.markup import escape
+
+        self._say(
+            f"[bold]{escape(str(payload['problem']))}[/]: opening the sandbox and running the reference"
+        )
 
     def _on_lint(self, _payload: Mapping[str, Any]) -> None:
         self._do("trying wrong answers on the problem")
@@ -75,7 +77,6 @@ class Progress:
 
     def _on_run(self, payload: Mapping[str, Any]) -> None:
         self._ledger = payload["ledger"]
-        self._title += f"  run {payload['run']}"
         self._say(f"run [bold]{payload['run']}[/], strategy {payload['strategy']}")
         self._do("reading the reference and proposing kernels")
 

@@ -141,7 +141,7 @@ class Instance:
                     path=self.entry,
                 )
         if not items:
-            raise ProblemError("the reference returned no tensor", path=self.entry)
+            raise ProblemError("the reference returned no tensor: return at least one", path=self.entry)
         return items
 
     def _describe(self) -> WorkloadSpec:

@@ -186,7 +186,7 @@ class Builder:
         except RunnerRaised as error:
             return record | {"first_error": error.message[:2000], "log": error.trace[-_LOG:]}, None, True
         except RunnerTimedOut:
-            message = f"the build took longer than {self._seconds:g} s"
+            message = f"the build took longer than {self._seconds:g} s: generate less code, or set KOPT_BUILD_SECONDS"
             return record | {"first_error": message}, None, False
         except RunnerError as error:
             return record | {"first_error": f"the build ended abnormally: {error}"}, None, False

@@ -62,7 +62,7 @@ def failure_of(error: RunnerError, doing: str) -> Failure:
             )
         if error.kind == "import":
             return Failure(Verdict.REJECTED, f"{line}{where}: mend the entry point", trace=error.trace)
-        reason = f"raises {error.type or 'an error'}: {line}{where} ({doing})"
+        reason = f"raises {error.type or 'an error'}: {line}{where} ({doing}): mend the source"
         return Failure(Verdict.CRASHED, reason, trace=error.trace)
     if isinstance(error, ProtocolViolation):
         return Failure(Verdict.TAMPERED, f"{error} ({doing}): a kernel must not talk to the judge")

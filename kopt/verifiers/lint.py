@@ -59,13 +59,11 @@ class MutantResult:
 
 @dataclass(frozen=True)
 class LintReport:
-    """The lint of one problem. ``usable`` is False when the reference cannot be judged (see ``reason``)."""
+    """The lint of one problem."""
 
     problem: str
-    usable: bool
     mutants: tuple[MutantResult, ...] = ()
     notes: tuple[str, ...] = ()
-    reason: str = ""
     seconds: float = 0.0
 
     @property
@@ -75,8 +73,8 @@ class LintReport:
 
     @property
     def clean(self) -> bool:
-        """Whether the problem can be judged and no mutant passes."""
-        return self.usable and not self.passing
+        """Whether no mutant passes."""
+        return not self.passing
 
 
 def lint(
@@ -88,25 +86,24 @@ def lint(
         problem: what is linted.
         evaluator: an :class:`kopt.verifiers.evaluator.Evaluator` of that problem.
         observer: told each result as it is known.
+
+    Raises:
+        ProblemError: the reference cannot be judged.
     """
     began = time.monotonic()
     alive: dict[str, MutantResult] = {}
     dead: dict[str, MutantResult] = {}
     notes: list[str] = []
-    try:
-        for bench in _benches(evaluator):
-            _try_bench(problem, bench, alive, dead, notes)
-            if not alive:
-                break
-    except ProblemError as error:
-        return LintReport(problem.name, False, reason=str(error), seconds=time.monotonic() - began)
+    for bench in _benches(evaluator):
+        _try_bench(problem, bench, alive, dead, notes)
+        if not alive:
+            break
     results = (*dead.values(), *alive.values())
     for result in results if observer else ():
         assert observer is not None
         observer(result)
     return LintReport(
         problem.name,
-        True,
         tuple(sorted(results, key=lambda r: not r.passed)),
         tuple(dict.fromkeys(notes)),
         seconds=time.monotonic() - began,

@@ -197,8 +197,9 @@ class Trial:
         }
         detail |= {"cached": built.cached, "digest": built.digest, "report": built.report}
         if not built.ok:
-            first = (built.first_error or "the build failed").strip()
-            raise Failure(Verdict.BUILD_FAILED, f"{first[:500]}", log=built.log)
+            first = (built.first_error or "the build failed").strip()[:500]
+            told = f"{first}; mend the source, --json holds the whole log" if built.log else first
+            raise Failure(Verdict.BUILD_FAILED, told, log=built.log)
         if self.evaluator.policy is not Policy.FREE:
             self.delegation = policies.native(built.artifact, candidate.language)
             if candidate.language is not Language.TORCH:  # those are traced first: operators say more

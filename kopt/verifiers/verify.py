@@ -117,7 +117,7 @@ def describe(worst: Mismatch, finding: Finding) -> str:
         )
     return (
         f"{where} is {got}, expected {worst.expected:.9g} within {worst.budget:.3g}; {worst.count} of "
-        f"{worst.total} elements are off ({worst.workload}, {worst.distribution} inputs)"
+        f"{worst.total} elements are off ({worst.workload}, {worst.distribution} inputs): look at this one first"
     )
 
 

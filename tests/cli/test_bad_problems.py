@@ -38,12 +38,21 @@ def test_one_line_and_status_2(kind, problem):
         assert needle.lower() in line.lower(), line
 
 
-def test_optimize_and_lint_say_the_same_and_keep_no_run(problem):
-    problem.write_text(BAD["raises"][0])
-    for command in ("optimize", "lint"):
+@pytest.mark.parametrize("kind", ["raises", "not deterministic", "NaN"])
+def test_optimize_and_lint_say_the_same_and_keep_no_run(kind, problem):
+    text, needles = BAD[kind]
+    problem.write_text(text)
+    for command in ("lint", "lint", "optimize"):  # the second time as well: nothing of it is kept
         done = kopt(command, problem, "--json")
-        assert done.returncode == 2 and "no luck" in json.loads(done.stdout)["error"]
+        assert done.returncode == 2, done.stdout
+        error = json.loads(done.stdout)["error"]
+        assert all(needle.lower() in error.lower() for needle in needles), error
     assert json.loads(kopt("runs", "list", "--json").stdout)["runs"] == []
+
+
+def test_a_sound_problem_is_called_so(problem):
+    done = kopt("lint", problem)
+    assert done.returncode == 0 and "sound" in done.stdout, done.stdout
 
 
 def test_a_weak_problem_is_refused_unless_allowed(problem):
