@@ -25,12 +25,17 @@ BAD = {
         {"timed_out"},
         "look for an endless loop",
     ),
-    "crashes": ("k.cpp", CPP.replace(LOOP, "*(volatile int*)8 = 1;\n" + LOOP), {"crashed"}, "look at the pointer"),
+    "crashes": (
+        "k.cpp",
+        CPP.replace(LOOP, "*(volatile int*)8 = 1;\n" + LOOP),
+        {"crashed"},
+        "look at the pointer",
+    ),
     "allocates without end": (
         "k.py",
         "import torch\ndef run(x):\n    kept = []\n    while True: kept.append(torch.ones(1 << 26))\n",
-        {"crashed"},
-        "mend the source",
+        {"crashed", "timed_out"},
+        "): ",
     ),
     "prints a gigabyte": (
         "k.py",
