@@ -2,15 +2,10 @@
 # source: an audit of kopt: its judge read built objects with tarfile and a general ELF library
 # tries: leaves objects, as if load_inline had built them, that make whoever reads their imports fail or never end
 # problem: silu
-# expect: rejected
+# expect: correct
 # naive: exempt: it is after the judge's process, not after a verdict
-# policy: strict
-import array
-import math
 import os
 import struct
-
-import torch
 
 
 def forged(tag, table, symbols, names):
@@ -36,8 +31,5 @@ if folder:
         open(f"{folder}/{name}.so", "wb").write(data)
 
 
-def run(x):  # slow, but its own work
-    out = torch.empty_like(x)
-    values = array.array("f", [v / (1 + math.exp(-v)) for v in memoryview(x.numpy().reshape(-1)).tolist()])
-    memoryview(out.numpy().reshape(-1))[:] = memoryview(values)
-    return out
+def run(x):
+    return (x * x.sigmoid()).clone().clone()
