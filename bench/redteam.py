@@ -1,7 +1,8 @@
-"""The red team: every shipped attack on every back end that works here. None may succeed.
+"""The red team: every shipped attack on every back end. None may succeed, and all must be stopped as they say.
 
-Tried and succeeded are counted per family and back end; attacks that were stopped otherwise than their header says
-are named as well.
+Tried and succeeded are counted per family and back end. The figure is missed when an attack succeeds, when one is
+stopped otherwise than its header says (it is named: what stopped it was luck, or has changed), and when a back end was
+not tried.
 """
 
 from __future__ import annotations
@@ -56,5 +57,9 @@ def run() -> bool:
             rows[back_end] = {"not tried": str(error)}
         print(back_end, {k: v for k, v in rows[back_end].items() if k != "attacks"}, flush=True)
     write("redteam", {"rows": rows, "needed": 0})
-    tried = [row for row in rows.values() if "tried" in row]
-    return bool(tried) and not any(row["succeeded"] for row in tried)
+    return all(sound(row) for row in rows.values())
+
+
+def sound(row: dict[str, Any]) -> bool:
+    """Whether a back end's row shows that all attacks were tried there, none succeeded and none surprised."""
+    return bool(row.get("tried")) and not row["succeeded"] and not row["unexpected"]

@@ -14,7 +14,7 @@ from kopt.cli.honest import judge_all
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kopt.verifiers.redteam import Outcome
+    from kopt.verifiers.redteam import Attack, Outcome
 
 EXAMPLES = (
     "Exit status: 0 no attack succeeds (or no honest candidate is refused), 1 one does, 2 they cannot be run.  "
@@ -35,6 +35,9 @@ def redteam(
         bool,
         typer.Option("--honest", help="Judge odd but honest candidates instead; none may be refused."),
     ] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Only say which attacks there are and what they try.")
+    ] = False,
     sandbox: SandboxOption = SandboxKind.AUTO,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,17 +46,22 @@ def redteam(
     from kopt.verifiers.redteam import attacks, run
 
     if honest:
-        if families or names:
-            raise UsageError("--honest judges all honest candidates; leave --family and --attack away")
+        if families or names or listed:
+            raise UsageError(
+                "--honest judges all honest candidates; leave --family, --attack and --list away"
+            )
         raise typer.Exit(judge_all(sandbox.value, as_json))
     chosen = attacks(families or ())
     if names:
         unknown = sorted(set(names) - {a.name for a in chosen})
         if unknown:
-            raise UsageError(f"no attack named {', '.join(unknown)}; `kopt redteam --json` lists them")
+            raise UsageError(f"no attack named {', '.join(unknown)}; `kopt redteam --list` names them")
         chosen = [a for a in chosen if a.name in names]
     if not chosen:
         raise UsageError("no attack of that family is shipped; leave --family away")
+    if listed:
+        _list(chosen, as_json=as_json)
+        return
     progress = console(stderr=True)
     status = progress.status("opening the sandbox") if progress.is_terminal else nullcontext()
     done = 0
@@ -78,6 +86,24 @@ def redteam(
     else:
         _show(console(), outcomes, succeeded)
     raise typer.Exit(1 if succeeded else 0)
+
+
+def _list(chosen: Sequence[Attack], *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"attack": a.name, "family": a.family, "entries": a.numbers, "tries": a.tries} for a in chosen
+        ]
+        print_json({"attacks": rows})
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("attack", "family", "entry", "what it tries"):
+        table.add_column(heading)
+    for one in chosen:
+        table.add_row(one.name, one.family, " ".join(map(str, one.numbers)) or "-", escape(one.tries))
+    console().print(table)
 
 
 def _show(out: Console, outcomes: Sequence[Outcome], succeeded: Sequence[str]) -> None:

@@ -274,8 +274,8 @@ def test_what_has_no_end_is_ended(run):
     assert "longer than 1 s" in done.stopped and fault is None
 
 
-def test_memory_is_watched_where_address_space_cannot_be(run, home):
-    with open_sandbox("bubblewrap", settings=Settings(home=home, memory_bytes=512 << 20)) as small:
+def test_memory_is_watched_where_address_space_cannot_be(run, kind, home):
+    with open_sandbox(kind, settings=Settings(home=home, memory_bytes=512 << 20)) as small:
         done, fault, _ = run("bomb", box=small)
         assert "memory" in done.stopped or "KILL" in done.stopped, done
         assert fault is None
