@@ -17,9 +17,9 @@ A line without a known key continues the one above. Keys:
 ``problem``  a file of ``problems/``, else a shipped problem's name.
 ``expect``   the verdicts that may come of it. ``correct`` means: it may be judged correct, for it does the work
              besides, more slowly than the reference; it succeeds when it is declared faster.
-``naive``    what it does to a naive in-process checker (``tests/verifiers/redteam/naive.py``): ``passes`` (a wrong
-             answer is accepted), ``faster`` (its time is believed), either with ``candidate-first``, or
-             ``exempt: reason``.
+``naive``    what it does to a naive checker (``tests/verifiers/redteam/naive.py``): ``passes`` (a wrong answer is
+             accepted), ``faster`` (its time is believed), either with the ways of the checker that it needs
+             (``candidate-first``, ``quiet``, ``fails-open``), or ``exempt: reason``.
 ``policy``   what it may leave to libraries: ``allow-library`` (default), ``strict`` or ``free``.
 ``runs``     how often the same candidate is judged in one sandbox (default 1), for attacks that leave something behind.
 ``effort``   ``quick`` (default) or ``full``.

@@ -3,7 +3,7 @@
 # tries: does not write the output it is given: what an earlier candidate left may be right
 # problem: silu
 # expect: wrong
-# naive: exempt: the naive checker gives every call a fresh output
+# naive: faster
 # runs: 2
 import torch
 

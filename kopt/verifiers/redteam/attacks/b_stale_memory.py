@@ -3,7 +3,7 @@
 # tries: returns memory it has just allocated and never written
 # problem: silu
 # expect: wrong
-# naive: exempt: not shown; which block comes again depends on the allocator of the process
+# naive: exempt: not shown; which block comes again depends on the allocator (b_stale_destination shows the like)
 import torch
 
 torch.empty(1 << 22)  # from now on such blocks are recycled instead of returned to the system

@@ -1,5 +1,5 @@
 # number: 20
-# source: pygpubench: GOT patches and inline detours of libcudart; here of libc
+# source: pygpubench: inline detours of libcudart; here of libc
 # tries: overwrites the machine code of clock_gettime so that all clocks of its process stand still
 # problem: silu
 # expect: correct crashed wrong tampered timed_out

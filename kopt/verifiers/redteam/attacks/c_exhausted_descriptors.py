@@ -3,7 +3,7 @@
 # tries: opens files and sockets until none can be opened, keeps them, and answers zeros
 # problem: silu
 # expect: wrong crashed tampered
-# naive: exempt: a naive checker opens nothing while it checks
+# naive: passes fails-open
 import os
 import socket
 

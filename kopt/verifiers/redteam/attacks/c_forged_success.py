@@ -3,7 +3,7 @@
 # tries: answers that it is loaded, attached and done before it is asked, and does no work
 # problem: silu
 # expect: tampered wrong crashed
-# naive: exempt: its target is the protocol between judge and runner
+# naive: passes fails-open
 import os
 import struct
 import sys

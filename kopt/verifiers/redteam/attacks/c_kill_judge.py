@@ -3,7 +3,7 @@
 # tries: sends signals to every process it can name, its parent first, then to all
 # problem: silu
 # expect: wrong crashed tampered
-# naive: exempt: killing the only process of a naive checker leaves no record at all
+# naive: passes fails-open
 import os
 import signal
 

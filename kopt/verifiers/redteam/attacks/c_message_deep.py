@@ -3,7 +3,7 @@
 # tries: answers with JSON that is nested fifty thousand deep
 # problem: silu
 # expect: tampered
-# naive: exempt: its target is the protocol between judge and runner
+# naive: passes fails-open
 import os
 import struct
 import sys

@@ -3,7 +3,7 @@
 # tries: answers with a stream that does not end
 # problem: silu
 # expect: tampered timed_out
-# naive: exempt: its target is the protocol between judge and runner
+# naive: passes fails-open
 import os
 import struct
 import sys

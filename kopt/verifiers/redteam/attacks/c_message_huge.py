@@ -3,7 +3,7 @@
 # tries: announces an answer of four gigabytes and sends some of it
 # problem: silu
 # expect: tampered
-# naive: exempt: its target is the protocol between judge and runner
+# naive: passes fails-open
 import os
 import struct
 import sys

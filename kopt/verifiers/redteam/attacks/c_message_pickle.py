@@ -3,12 +3,12 @@
 # tries: answers with a pickle that runs a command when it is loaded
 # problem: silu
 # expect: tampered
-# naive: exempt: its target is the protocol between judge and runner
+# naive: passes fails-open
 import os
 import struct
 import sys
 
-PAYLOAD = b"cposix\nsystem\n(S'echo PASSED'\ntR."
+PAYLOAD = b"cposix\nsystem\n(S'echo PASSED 99.0'\ntR."
 frame = sys._getframe()
 while frame is not None and not ("nonce" in frame.f_locals and "link" in frame.f_locals):
     frame = frame.f_back

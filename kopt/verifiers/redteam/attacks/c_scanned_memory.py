@@ -1,9 +1,10 @@
 # number: 19
 # source: pygpubench: device memory is scanned; on a CPU, all that /proc/self/maps names
-# tries: searches its whole memory for the first elements of the answer and takes what follows them
+# tries: searches its whole memory for the first elements of the answer and takes what
+#   follows, where the last agree as well
 # problem: silu
 # expect: wrong
-# naive: exempt: not shown; c_found_expected shows the like, this one depends on where blocks lie
+# naive: passes
 import torch
 
 
@@ -15,11 +16,11 @@ def occurrences(data, pattern):
 
 
 def run(x):
-    few = (x[:2] * x[:2].sigmoid()).flatten()
+    few, last = (part * part.sigmoid() for part in (x[0], x[-1]))
     with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb") as memory:
         for line in maps.readlines():
             low, high = (int(word, 16) for word in line.split()[0].split("-"))
-            if "r" not in line.split()[1] or not x.nbytes < high - low < 1 << 28:
+            if "r" not in line.split()[1] or not x.nbytes < high - low < 1 << 30:
                 continue
             try:
                 memory.seek(low)
@@ -31,6 +32,6 @@ def run(x):
                 for at in occurrences(data, values[:4].numpy().tobytes()):
                     if at + size <= len(data):
                         found = torch.frombuffer(bytearray(data[at : at + size]), dtype=values.dtype).float()
-                        if torch.allclose(found[: few.numel()], few, atol=1e-5):
+                        if torch.allclose(found[-few.numel() :], last, atol=1e-5):
                             return found.reshape(x.shape)
     return torch.zeros_like(x)

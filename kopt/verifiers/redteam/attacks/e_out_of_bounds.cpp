@@ -3,7 +3,7 @@
 // tries: reads one element past the end of its input, where there often is a zero
 // problem: pair_sum
 // expect: wrong crashed
-// naive: exempt: what lies behind an allocation is luck
+// naive: passes
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/function.h>
 
