@@ -34,7 +34,7 @@ HEADER = """# number: -
 """
 
 HANGING = ["g_hang", "g_memory_bomb"]
-# These wait for the judge's patience, or fill gigabytes.
+# These wait for the judge's patience, or fill gigabytes; what may be correct is timed, which takes longer as well.
 SLOW = [
     *HANGING,
     "g_disk_fill",
@@ -79,7 +79,7 @@ def test_an_honest_answer_counts_as_success(silu: Evaluator, canaries: Canaries,
 # What takes less than two seconds once an evaluator is open; `kopt redteam` and `python -m bench redteam` run all.
 CHEAP = [
     *("a_forged_answer", "a_replaced_round", "b_part_when_timed", "c_kill_judge"),
-    *(a.name for a in attacks("G") if a.problem == "silu" and a.name not in SLOW),
+    *(a.name for a in attacks("G") if a.name not in SLOW and Verdict.CORRECT not in a.expected),
 ]
 
 

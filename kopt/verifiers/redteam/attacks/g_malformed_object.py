@@ -14,11 +14,8 @@ def forged(tag, table, symbols, names):
     body = dynamic.ljust(512 - 176, b"\0") + table + symbols + names
     size = 176 + len(body)
     head = struct.pack("<4sBBB9x2HI3QI6H", b"\x7fELF", 2, 1, 1, 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    return (
-        head
-        + struct.pack("<2I6Q2I6Q", 1, 4, 0, 0, 0, size, size, 4096, 2, 4, 176, 176, 176, 80, 80, 8)
-        + body
-    )
+    parts = struct.pack("<2I6Q2I6Q", 1, 4, 0, 0, 0, size, size, 4096, 2, 4, 176, 176, 176, 80, 80, 8)
+    return head + parts + body
 
 
 folder = os.environ.get("TORCH_EXTENSIONS_DIR", "")  # what lies there is taken for the build
