@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
 from kopt.sandbox.builder import uses_extensions
-from kopt.verifiers import localise, sanitize, static, statistics
+from kopt.verifiers import interpret, localise, sanitize, static, statistics
 from kopt.verifiers import policy as policies
 from kopt.verifiers import profile as profiles
 from kopt.verifiers.clock import Stretch
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from kopt.verifiers.evaluator import Evaluator
 
 _TOLD = 0.02
-_INTERPRETABLE = 1 << 20
-_INTERPRETED_SECONDS = 30.0
 
 
 class Trial:
@@ -230,27 +228,37 @@ class Trial:
             self._answer_for(self.delegation)
 
     def _interpret(self, keep: ExitStack) -> None:
-        """Triton without a GPU: compiled ahead of time, run by its interpreter on the smallest workload."""
-        bench = (*self.evaluator.smoke, *self.evaluator.timed)[0]
-        elements = sum(p.nbytes // 4 for p in bench.layout.places)
-        if elements <= _INTERPRETABLE:
-            self._trace(bench)
+        """Triton, compiled ahead of time: run by its interpreter on every workload that is small enough for it."""
+        evaluator = self.evaluator
+        declared = (*evaluator.smoke, *evaluator.timed)
+        benches = [bench for bench in declared if interpret.fits(bench)]
+        if benches:
+            self._trace(benches[0])
         with self._stage(StageName.SMOKE) as detail:
-            if elements > _INTERPRETABLE:
+            if not benches:
                 raise Failure(
                     Verdict.REJECTED,
-                    f"compiled for {_told(self.build)}; {elements} elements are too many to interpret: "
-                    "make the problem smaller with --set, or run it where there is a GPU",
+                    f"compiled for {_told(self.build)}; {min(map(interpret.elements, declared))} elements are too "
+                    "many to interpret: make the problem smaller with --set, or run it where there is a GPU",
                 )
-            contestant = self._enter(keep, bench, detail)
-            cases = bench.cases
-            began = time.monotonic()
-            run_cases(contestant, cases.cases[:1], cases.mutates_inputs, self.verified, "in its first call")
-            seconds = time.monotonic() - began
+            contestant = self._enter(keep, benches[0], detail)
+            with _clocked(detail, "run"):
+                seconds = self._call_first(contestant)
         with self._stage(StageName.VERIFY) as detail:
-            verify(contestant, cases.some(max(3, int(_INTERPRETED_SECONDS / seconds))), self.verified, skip=1)
+            benches += [bench for bench in evaluator.untimed if interpret.fits(bench)]
+            for number, bench in enumerate(benches):
+                with ExitStack() as brief:
+                    if number:
+                        contestant = self._enter(brief, bench, detail)
+                    with _clocked(detail, "run"):
+                        if number:
+                            seconds = self._call_first(contestant)
+                        interpret.more(
+                            contestant, seconds, interpret.share(number, len(benches)), self.verified
+                        )
             detail["cases"] = len(self.verified.cases)
         self.notes.append("not timed here: Triton was interpreted on the CPU, for correctness only")
+        self.notes += interpret.left_out((*declared, *evaluator.untimed))
 
     def _enter(self, keep: ExitStack, bench: Workbench, detail: dict[str, Any]) -> Contestant:
         with _clocked(detail, "prepare cases"):
@@ -258,10 +266,12 @@ class Trial:
         with _clocked(detail, "load"):
             return keep.enter_context(self.evaluator.contestant(bench, self.candidate, self.artifact))
 
-    def _call_first(self, contestant: Contestant) -> None:
-        """One declared case before all others."""
+    def _call_first(self, contestant: Contestant) -> float:
+        """One declared case before all others; returns the seconds it took with its check."""
+        began = time.monotonic()
         cases = contestant.bench.cases
         run_cases(contestant, cases.cases[:1], cases.mutates_inputs, self.verified, "in its first call")
+        return time.monotonic() - began
 
     def _verify(self, bench: Workbench, detail: dict[str, Any], *, declared_first: bool = False) -> None:
         """On a process of its own; of a declared case, which may go first, the values may be told."""

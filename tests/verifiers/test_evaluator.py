@@ -10,7 +10,7 @@ import pytest
 
 from kopt.problems import load
 from kopt.settings import Settings
-from kopt.verifiers import Effort, Evaluator, declared_faster
+from kopt.verifiers import Effort, Evaluator, declared_faster, interpret
 from kopt.verifiers.clock import Stretch
 from kopt.verifiers.glance import Glance
 from kopt.verifiers.roofline import Peaks, allowed_seconds, roofline
@@ -138,15 +138,65 @@ def test_workloads_that_favour_different_baselines_still_give_a_gain(
         assert found.gain is not None
 
 
+TANH = """2 * tl.where(
+        tl.abs(v) < 0.625,
+        ((((-5.70498872745e-3 * v * v + 2.06390887954e-2) * v * v - 5.37397155531e-2) * v * v + 1.33314422036e-1)
+         * v * v - 3.33332819422e-1) * v * v * v + v,
+        tl.where(v < 0, -1.0, 1.0) * (1 - 2 / (tl.exp(2 * tl.abs(v)) + 1)),
+    )"""
+
+
+def triton_for(rows: str) -> Candidate:
+    """Right for these numbers of rows: of others it writes the first element only."""
+    text = TRITON.replace("FORMULA", TANH)
+    return python(text.replace("x, y, x.numel(),", f"x, y, x.numel() if {rows} else 1,"), Language.TRITON)
+
+
 @pytest.mark.needs("triton")
-def test_triton_is_compiled_and_interpreted_but_not_timed(scaled: Evaluator) -> None:
-    right = TRITON.replace("FORMULA", "4 * tl.sigmoid(2 * v) - 2")
-    found = scaled.evaluate(python(right, Language.TRITON), effort=Effort.QUICK)
-    assert found.verdict in (Verdict.CORRECT, Verdict.WRONG)  # cancels near zero: the budget decides
+def test_triton_is_interpreted_on_every_workload_but_not_timed(scaled: Evaluator) -> None:
+    found = scaled.evaluate(triton_for("True"), effort=Effort.QUICK)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    assert {case["workload"] for case in found.errors["cases"]} == {"small", "large", "odd"}
     assert found.gain is None
-    wrong = TRITON.replace("FORMULA", "v")
-    found = scaled.evaluate(python(wrong, Language.TRITON), effort=Effort.QUICK)
+    assert not [note for note in found.notes if "too large" in note]
+
+
+@pytest.mark.needs("triton")
+@pytest.mark.parametrize(
+    ("rows", "where"),
+    [
+        ("x.shape[0] == 3", "small"),  # the smoke shape
+        ("x.shape[0] in (3, 32)", "large"),
+        ("x.shape[0] in (3, 32, 100)", "odd"),  # held out
+    ],
+)
+def test_triton_right_for_some_shapes_only_is_wrong(scaled: Evaluator, rows: str, where: str) -> None:
+    found = scaled.evaluate(triton_for(rows), effort=Effort.QUICK)
     assert found.verdict is Verdict.WRONG
+    assert found.worst is not None
+    assert found.worst.workload == where
+
+
+@pytest.mark.needs("triton")
+def test_workloads_too_large_to_interpret_are_told(
+    scaled: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpret, "MOST", 2000)  # of 1536, 16384, 51200 and, held out, 3584
+    found = scaled.evaluate(triton_for("x.shape[0] == 3"), effort=Effort.QUICK)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    (note,) = [note for note in found.notes if "too large to interpret" in note]
+    assert "small (16384 elements), large (51200 elements), 1 held-out shape:" in note
+    assert "odd" not in note and "3584" not in note
+    monkeypatch.setattr(interpret, "MOST", 1000)
+    found = scaled.evaluate(triton_for("True"), effort=Effort.QUICK)
+    assert found.verdict is Verdict.REJECTED
+    assert "1536 elements are too many to interpret" in found.reason
+
+
+def test_the_first_of_the_interpreted_workloads_gets_half_of_the_time() -> None:
+    assert interpret.share(0, 1) == interpret.SECONDS
+    assert interpret.share(0, 4) == interpret.SECONDS / 2
+    assert sum(interpret.share(number, 4) for number in range(4)) == pytest.approx(interpret.SECONDS)
 
 
 @pytest.mark.needs("nvcc")
