@@ -258,6 +258,9 @@ class Trial:
                         )
             detail["cases"] = len(self.verified.cases)
         self.notes.append("not timed here: Triton was interpreted on the CPU, for correctness only")
+        stopped = self.build.get("note")
+        if isinstance(stopped, str):
+            self.notes.append(" ".join(stopped.split())[:300])
         self.notes += interpret.left_out((*declared, *evaluator.untimed))
 
     def _enter(self, keep: ExitStack, bench: Workbench, detail: dict[str, Any]) -> Contestant:

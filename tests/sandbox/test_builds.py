@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from dataclasses import replace
@@ -168,6 +169,89 @@ def test_triton_error_tells_the_line(sandbox):
     wrong = TRITON.replace("2 * tl.load", "tl.nonsense")
     result = sandbox.builder.build(python(wrong, Language.TRITON), spec_json=SPEC)
     assert not result.ok and result.first_error.startswith("c.py:") and "nonsense" in result.first_error
+
+
+SCALED = """
+import torch, triton, triton.language as tl
+
+@triton.jit
+def scale(x, w, y, n, B: tl.constexpr):
+    i = tl.program_id(0) * B + tl.arange(0, B)
+    tl.store(y + i, tl.load(w + i, mask=i < n) * tl.load(x + i, mask=i < n), mask=i < n)
+
+def run(x, w):
+    y = torch.empty_like(x)
+    scale[(triton.cdiv(x.numel(), 256),)](x, w, y, x.numel(), B=256)
+    return y
+"""
+
+
+@pytest.mark.needs("triton")
+def test_triton_functions_that_return_get_the_state(sandbox):
+    spec = {**SPEC, "state": [{**X, "name": "w"}]}
+    result = sandbox.builder.build(python(SCALED, Language.TRITON), spec_json=spec)
+    assert result.ok, result.log
+    assert [kernel["name"] for kernel in result.report["kernels"]] == ["scale"]
+    assert "note" not in result.report
+    result = sandbox.builder.build(python(SCALED, Language.TRITON), spec_json=SPEC)
+    assert not result.ok
+    assert "TypeError" in result.first_error and "none was compiled for sm_90" in result.first_error
+
+
+@pytest.mark.needs("triton")
+def test_triton_that_launches_nothing_is_not_built(sandbox):
+    elsewhere = TRITON.replace(
+        "    y = torch.empty_like(x)", "    if not x.is_cuda:\n        return 2 * x\n    y = x"
+    )
+    result = sandbox.builder.build(python(elsewhere, Language.TRITON), spec_json=SPEC)
+    assert not result.ok
+    assert result.first_error.startswith("c.py::run launches no Triton kernel")
+
+
+@pytest.mark.needs("triton")
+def test_triton_host_code_that_stops_after_a_kernel_is_noted(sandbox):
+    stops = TRITON.replace("    return y", "    raise RuntimeError('no more')")
+    result = sandbox.builder.build(python(stops, Language.TRITON), spec_json=SPEC)
+    assert result.ok, result.log
+    assert len(result.report["kernels"]) == 1
+    assert result.report["note"].endswith("c.py:12: RuntimeError: no more")
+
+
+STAGED = """
+import torch, triton, triton.language as tl
+
+TUNED
+@triton.jit
+def product(x, y, k):
+    i, j = tl.arange(0, 128), tl.arange(0, 64)
+    total = tl.zeros((128, 128), tl.float32)
+    for step in range(0, k):
+        a = tl.load(x + i[:, None] * 64 + j[None, :] + step)
+        b = tl.load(x + j[:, None] * 128 + i[None, :] + step)
+        total = tl.dot(a, b, total)
+    tl.store(y + i[:, None] * 128 + i[None, :], total)
+
+def run(x):
+    y = torch.empty_like(x)
+    product[(1,)](x, y, x.numel()STAGES)
+    return y
+"""
+
+
+@pytest.mark.needs("triton")
+def test_triton_with_more_shared_memory_than_the_target_has_is_not_built(sandbox):
+    deep = STAGED.replace("TUNED", "").replace("STAGES", ", num_stages=6")
+    result = sandbox.builder.build(python(deep, Language.TRITON), spec_json=SPEC)
+    assert not result.ok
+    found = re.search(r"shared memory, Required: (\d+), Hardware limit: (\d+)", result.first_error)
+    assert found and int(found[1]) > int(found[2]) == 232448
+    assert result.first_error.startswith("c.py:17: OutOfResources")
+    tuned = "@triton.autotune([triton.Config({}, num_stages=n) for n in (6, 2)], key=['k'])"
+    result = sandbox.builder.build(
+        python(STAGED.replace("TUNED", tuned).replace("STAGES", ""), Language.TRITON), spec_json=SPEC
+    )
+    assert result.ok, result.log  # Triton's autotuner would pass over the first
+    assert [kernel["stages"] for kernel in result.report["kernels"]] == [2]
 
 
 CUDA = """

@@ -178,6 +178,33 @@ def test_triton_right_for_some_shapes_only_is_wrong(scaled: Evaluator, rows: str
 
 
 @pytest.mark.needs("triton")
+def test_triton_that_runs_no_kernel_is_not_correct(scaled: Evaluator) -> None:
+    # Under the interpreter there is no device, so a way around the kernel was all that was judged.
+    text = TRITON.replace("FORMULA", "v").replace(
+        "    y =", "    if not x.is_cuda:\n        return x.tanh() * factor\n    y ="
+    )
+    found = scaled.evaluate(python(text, Language.TRITON), effort=Effort.QUICK)
+    assert found.verdict is Verdict.BUILD_FAILED
+    assert "launches no Triton kernel" in found.reason
+
+
+@pytest.mark.needs("triton")
+def test_host_code_that_stops_only_ahead_of_time_is_told(scaled: Evaluator) -> None:
+    text = (
+        triton_for("True")
+        .sources["k.py"]
+        .replace(
+            "    return y",
+            "    import os\n    assert 'TRITON_INTERPRET' in os.environ, 'later'\n    return y",
+        )
+    )
+    found = scaled.evaluate(python(text, Language.TRITON), effort=Effort.QUICK)
+    assert found.verdict is Verdict.CORRECT, found.reason
+    (note,) = [note for note in found.notes if "not compiled" in note]
+    assert "AssertionError: later" in note
+
+
+@pytest.mark.needs("triton")
 def test_workloads_too_large_to_interpret_are_told(
     scaled: Evaluator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kopt.sandbox.runner.toolchains.multiprocessor import LIMITS, warps_with
 from kopt.verifiers.profile import occupancy
 
 CALCULATOR = r"""
@@ -70,7 +71,7 @@ def test_occupancy_is_what_nvidias_calculator_says(calculator: Path) -> None:
             for _ in range(300)
         ),
     ]
-    cases = [(arch, limits, *kernel) for arch, limits in occupancy.LIMITS.items() for kernel in kernels]
+    cases = [(arch, limits, *kernel) for arch, limits in LIMITS.items() for kernel in kernels]
     lines = "".join(
         f"{arch // 10} {arch % 10} {limits.warps} {limits.shared} {limits.reserved} {threads} {registers} {shared}\n"
         for arch, limits, threads, registers, shared in cases
@@ -82,3 +83,9 @@ def test_occupancy_is_what_nvidias_calculator_says(calculator: Path) -> None:
         share, _ = occupancy.occupancy(limits, threads, registers, shared)
         found = round(share * limits.warps / -(-threads // 32))
         assert found == expected, (arch, threads, registers, shared)
+
+
+def test_registers_bound_the_threads_of_a_block() -> None:
+    # 65536 registers in four partitions, a warp's rounded up to 256: 255 each leave eight warps, and 256 threads.
+    assert [warps_with(count) for count in (255, 168, 128, 64, 32)] == [8, 12, 16, 32, 64]
+    assert LIMITS[90].block_shared == 227 << 10 and LIMITS[86].block_shared == 99 << 10

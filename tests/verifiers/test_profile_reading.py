@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kopt.sandbox.runner.toolchains.multiprocessor import LIMITS
 from kopt.verifiers.profile import decide, hot, listing, mix, occupancy
 from kopt.verifiers.profile.addresses import HELD, LOADED, Steps, place
 from kopt.verifiers.profile.counters import Counters
@@ -140,10 +141,10 @@ def test_packed_and_scalar_are_told_apart() -> None:
 
 def test_occupancy_against_worked_examples() -> None:
     # Warps, registers and shared memory in turn hold it down; the figures are those of NVIDIA's calculator.
-    assert occupancy.occupancy(occupancy.LIMITS[80], 256, 32, 0) == (1.0, "warps")
-    assert occupancy.occupancy(occupancy.LIMITS[80], 256, 128, 0) == (0.25, "registers")
-    assert occupancy.occupancy(occupancy.LIMITS[86], 128, 32, 48 << 10) == (8 / 48, "shared memory")
-    assert occupancy.occupancy(occupancy.LIMITS[90], 32, 16, 0) == (0.5, "blocks")
+    assert occupancy.occupancy(LIMITS[80], 256, 32, 0) == (1.0, "warps")
+    assert occupancy.occupancy(LIMITS[80], 256, 128, 0) == (0.25, "registers")
+    assert occupancy.occupancy(LIMITS[86], 128, 32, 48 << 10) == (8 / 48, "shared memory")
+    assert occupancy.occupancy(LIMITS[90], 32, 16, 0) == (0.5, "blocks")
 
 
 def test_gpu_kernels_are_read_from_a_report_that_may_lie() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import torch
 from . import operators, parameters
 from .loop import BadRequest
 from .ring import Ring
-from .sources import load_symbol, split_entry, write_sources
+from .sources import load_symbol, split_entry, takes, write_sources
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], list[torch.Tensor]]
 
@@ -204,15 +203,6 @@ class CandidateProgram:
         """Take the library's operators from this process; what the candidate calls must be its own."""
         return {"withheld": operators.withhold(copies=body["copies"])}
 
-    def _wants_state(self, given: int) -> bool:
-        if not self.state or isinstance(self.entry, torch.nn.Module):
-            return False
-        try:
-            inspect.signature(self.entry).bind(*range(given + len(self.state)))
-        except (TypeError, ValueError):
-            return False
-        return True
-
     def _arguments(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
         if not self.arguments:
             return tuple(tensors)
@@ -240,7 +230,7 @@ class CandidateProgram:
                 arguments = self._arguments(inputs)
                 if self.style == "destination":
                     arguments = (*arguments, *state, *outputs)
-                elif self._wants_state(len(arguments)):
+                elif takes(self.entry, len(arguments), len(self.state)):
                     arguments = (*arguments, *state)
             self.calls.append((self.entry, arguments, outputs))
 

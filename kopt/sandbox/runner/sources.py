@@ -1,8 +1,9 @@
-"""Put untrusted sources into scratch and load the entry point from them."""
+"""Put untrusted sources into scratch, load the entry point from them and see what it takes."""
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Mapping
@@ -51,3 +52,16 @@ def load_symbol(directory: str, entry: str) -> Any:
     if not hasattr(module, symbol):
         raise BadRequest(f"{file} defines no {symbol}", kind="import")
     return getattr(module, symbol)
+
+
+def takes(entry: Any, given: int, state: int) -> bool:
+    """Whether an entry that returns its outputs wants the reference's state after its ``given`` arguments."""
+    import torch
+
+    if not state or isinstance(entry, torch.nn.Module):
+        return False
+    try:
+        inspect.signature(entry).bind(*range(given + state))
+    except (TypeError, ValueError):
+        return False
+    return True

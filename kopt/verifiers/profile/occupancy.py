@@ -1,58 +1,25 @@
-"""How many warps of a GPU kernel can be resident at once, from the architecture's published limits.
-
-The limits are those of "Technical Specifications per Compute Capability" in NVIDIA's CUDA programming guide; the
-rounding (registers in units of 256 for a warp, in each of four partitions; shared memory in units of 128 bytes with
-1 KiB a block kept by the system since 8.0) that of its ``cuda_occupancy.h``, against which a test holds it.
-"""
+"""How many warps of a GPU kernel can be resident at once, from the architecture's published limits."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from kopt.sandbox.runner.toolchains.multiprocessor import LIMITS, WARP, Limits, warps_with
 from kopt.words import GpuKernel
 
-WARP = 32
-_REGISTERS, _PARTITIONS = 65536, 4
 _BLOCKS = (64, 128, 256, 512, 1024)
 _MOST_KERNELS = 64
 _SM = re.compile(r"sm_(\d{2,3})[af]?")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """A multiprocessor's: warps, blocks, bytes of shared memory; those kept from every block; their unit."""
-
-    warps: int
-    blocks: int
-    shared: int
-    reserved: int = 1024
-    unit: int = 128
-
-
-LIMITS = {
-    75: Limits(32, 16, 64 << 10, 0, 256),
-    80: Limits(64, 32, 164 << 10),
-    86: Limits(48, 16, 100 << 10),
-    87: Limits(48, 16, 164 << 10),
-    89: Limits(48, 24, 100 << 10),
-    90: Limits(64, 32, 228 << 10),
-    100: Limits(64, 32, 228 << 10),
-    120: Limits(48, 24, 100 << 10),
-}
-
-
 def occupancy(limits: Limits, threads: int, registers: int, shared: int) -> tuple[float, str]:
     """Share of the warps that can be resident, 0 to 1 (0: not even one block), and what holds it down."""
     warps = -(-threads // WARP)
-    each = -(-registers * WARP // 256) * 256
     fits = {"warps": limits.warps // warps, "blocks": limits.blocks}
-    if each:  # a launch is checked as if every partition got as many of its warps
-        together = each * -(-warps // _PARTITIONS) * _PARTITIONS
-        side = _REGISTERS // _PARTITIONS // each
-        fits["registers"] = side * _PARTITIONS // warps if together <= _REGISTERS else 0
+    if registers:
+        fits["registers"] = warps_with(registers) // warps
     if shared:
         taken = -(-(shared + limits.reserved) // limits.unit) * limits.unit
         fits["shared memory"] = limits.shared // taken

@@ -3,5 +3,5 @@
 ``PROFILED`` does the same for what is only read by people and profiles.
 """
 
-RECIPE = "3"
-PROFILED = "2"
+RECIPE = "4"
+PROFILED = "3"

@@ -1,7 +1,7 @@
 """Triton: compile for a GPU that is not here, by catching the launches of the candidate's own host code.
 
-The entry is called once on uninitialised tensors of the workload's shapes; every launch is turned into a
-compilation for the target. Running (by Triton's interpreter) is the candidate runner's business.
+The entry is called once on zeros of the workload's shapes; every launch is turned into a compilation for the
+target. Running (by Triton's interpreter) is the candidate runner's business.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..loop import BadRequest
-from ..sources import load_symbol
+from ..sources import load_symbol, takes
 from . import sass
 from .common import Outcome, run
+from .multiprocessor import LIMITS, REGISTERS, TENSOR_MEMORY, WARP, Limits, number, warps_with
 from .ptxas import kernels
 
 MOST_KERNELS = 64
@@ -23,18 +24,24 @@ MOST_KERNELS = 64
 class _FakeUtils:
     """Device properties of the target, for heuristics that ask."""
 
-    @staticmethod
-    def get_device_properties(device: int) -> dict[str, int]:
-        return {"max_shared_mem": 232448, "multiprocessor_count": 132, "max_num_regs": 65536, "warpSize": 32}
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def get_device_properties(self, device: int) -> dict[str, int]:
+        return {
+            "max_shared_mem": self.limits.block_shared,
+            "multiprocessor_count": self.limits.count,
+            "max_num_regs": REGISTERS,
+            "warpSize": WARP,
+        }
 
 
 class _FakeDriver:
     """Stands where Triton expects the driver of a present GPU."""
 
-    utils = _FakeUtils()
-
-    def __init__(self, target: Any) -> None:
+    def __init__(self, target: Any, limits: Limits) -> None:
         self.target = target
+        self.utils = _FakeUtils(limits)
 
     def get_current_target(self) -> Any:
         return self.target
@@ -66,21 +73,48 @@ class _FakeDriver:
         return benchmark
 
 
-def _catch_launches(found: list[Any]) -> None:
-    from triton.runtime.jit import JITFunction
+class _Launches:
+    """Turns launches into compilations for the target, and keeps what they gave."""
 
-    original = JITFunction.run
+    def __init__(self, directory: str, target: str) -> None:
+        self.directory, self.target, self.limits = directory, target, LIMITS[number(target)]
+        self.compiled: list[Any] = []
+        self.described: list[dict[str, Any]] = []
 
-    def compile_only(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:
-        kernel = original(self, *args, grid=grid, warmup=True, **options)
-        if kernel is not None and kernel not in found and len(found) < MOST_KERNELS:
-            found.append(kernel)
-        return kernel
+    def catch(self) -> None:
+        """From now on."""
+        from triton.runtime.jit import JITFunction
 
-    JITFunction.run = compile_only
+        original = JITFunction.run
+
+        def compile_only(function: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:
+            kernel = original(function, *args, grid=grid, warmup=True, **options)
+            if kernel is not None and kernel not in self.compiled and len(self.compiled) < MOST_KERNELS:
+                record = _describe(kernel, self.directory, self.target)
+                self._refuse_too_much(kernel, record)
+                self.compiled.append(kernel)
+                self.described.append(record)
+            return kernel
+
+        JITFunction.run = compile_only
+
+    def _refuse_too_much(self, kernel: Any, record: Mapping[str, Any]) -> None:
+        """Raise what Triton would when it loads the kernel: its autotuner goes on with another configuration."""
+        from triton.runtime.errors import OutOfResources
+
+        limits, threads = self.limits, WARP * int(kernel.metadata.num_warps)
+        if kernel.metadata.shared > limits.block_shared:
+            raise OutOfResources(int(kernel.metadata.shared), limits.block_shared, "shared memory")
+        columns = getattr(kernel.metadata, "tmem_size", None) or 0
+        if columns > TENSOR_MEMORY:
+            raise OutOfResources(columns, TENSOR_MEMORY, "tensor memory")
+        most = WARP * warps_with(record["registers"]) if record.get("registers") else threads
+        if threads > most:
+            raise OutOfResources(threads, most, f"threads with {record['registers']} registers each")
 
 
 def _call(directory: str, body: Mapping[str, Any]) -> None:
+    """Call the entry on zeros as the candidate's runner does on a slot: state for functions that take it."""
     import torch
 
     symbol = load_symbol(directory, body["entry"])
@@ -88,62 +122,64 @@ def _call(directory: str, body: Mapping[str, Any]) -> None:
     if not spec:
         return
 
-    def empty(item: Mapping[str, Any]) -> torch.Tensor:
-        return torch.empty_strided(item["shape"], item["strides"], dtype=getattr(torch, item["dtype"]))
+    def zeros(item: Mapping[str, Any]) -> torch.Tensor:
+        made = torch.empty_strided(item["shape"], item["strides"], dtype=getattr(torch, item["dtype"]))
+        return made.zero_()
 
-    arguments = [empty(a) if a["kind"] == "tensor" else a["value"] for a in spec["arguments"]]
+    arguments = [zeros(a) if a["kind"] == "tensor" else a["value"] for a in spec["arguments"]]
     if isinstance(symbol, type):
         symbol = symbol(*(spec.get("init") or []))
-    elif body["style"] == "destination":
-        arguments += [empty(item) for item in (*spec["state"], *spec["outputs"])]
+    if body["style"] == "destination":
+        arguments += [zeros(item) for item in (*spec["state"], *spec["outputs"])]
+    elif takes(symbol, len(arguments), len(spec["state"])):
+        arguments += [zeros(item) for item in spec["state"]]
     symbol(*arguments)
 
 
 def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) -> Outcome:
     """Compile every kernel the entry launches; registers, spills and shared memory go into the report.
 
-    For a profile there is a listing of them instead, as the artefact.
+    For a profile there is a listing of them instead, as the artefact. What launches no kernel, or one that the target
+    has not the resources for, has failed.
     """
     try:
         import triton
         from triton.backends.compiler import GPUTarget
-        from triton.compiler.errors import CompilationError
     except ImportError:
         raise BadRequest("triton is not installed: pip install 'kopt[gpu]'", kind="build") from None
     target = body.get("target") or "sm_90"
-    triton.runtime.driver.set_active(
-        _FakeDriver(GPUTarget("cuda", int(target.removeprefix("sm_").rstrip("af")), 32))
-    )
-    found: list[Any] = []
-    _catch_launches(found)
+    launches = _Launches(directory, target)
+    triton.runtime.driver.set_active(_FakeDriver(GPUTarget("cuda", number(target), WARP), launches.limits))
+    launches.catch()
     report: dict[str, Any] = {
         "target": target,
         "timed": "not timed here: no GPU",
         "triton": triton.__version__,
     }
+    failed = None
     try:
         _call(directory, body)
-    except CompilationError as error:
-        return Outcome(False, log=str(error)[:16000], first_error=_where(error, directory), report=report)
-    except (SyntaxError, ImportError) as error:
-        return Outcome(
-            False, log=traceback.format_exc()[-16000:], first_error=_where(error, directory), report=report
-        )
-    except (
-        BaseException
-    ) as error:  # host code that cannot run on empty tensors says nothing about the kernels
-        if not found and type(error).__module__.startswith("triton"):
-            return Outcome(
-                False,
-                log=traceback.format_exc()[-16000:],
-                first_error=_where(error, directory),
-                report=report,
-            )
-        report["note"] = f"the host code stopped: {type(error).__name__}: {str(error)[:300]}"
+    except BaseException as error:
+        failed = _where(error, directory)
+        own = type(error).__module__.startswith("triton") or isinstance(error, (SyntaxError, ImportError))
+        if own or not launches.compiled:
+            log = traceback.format_exc()[-16000:]
+            if not own:
+                failed += (
+                    f" (no kernel was launched before this, so none was compiled for {target}: make the host "
+                )
+                failed += "code run on tensors of zeros)"
+            return Outcome(False, log=log, first_error=failed, report=report)
+    if not launches.compiled:
+        failed = f"{body['entry']} launches no Triton kernel on tensors of zeros on the CPU, so none was compiled for "
+        failed += f"{target}: launch one whatever device its inputs are on"
+        return Outcome(False, first_error=failed, report=report)
+    if failed:
+        report["note"] = f"kernels launched after this were not compiled for {target}: {failed}"
     if body.get("profiled"):
-        cubins = [kernel.asm["cubin"] for kernel in found]
+        cubins = [kernel.asm["cubin"] for kernel in launches.compiled]
         return Outcome(True, artifact=sass.listing(cubins, directory, config, body["sources"]), report=report)
-    report["kernels"] = [_describe(kernel, directory, target) for kernel in found]
+    report["kernels"] = launches.described
     return Outcome(True, report=report)
 
 
@@ -182,7 +218,7 @@ def _describe(kernel: Any, directory: str, target: str) -> dict[str, Any]:
 
         lines = kernel.asm["ptx"].splitlines()
         architecture = next(line.split()[1] for line in lines if line.startswith(".target"))
-        tool = get_ptxas(int(target.removeprefix("sm_").rstrip("af"))).path
+        tool = get_ptxas(number(target)).path
         status, log = run(
             [tool, "-v", f"--gpu-name={architecture.rstrip(',')}", path, "-o", "/dev/null"],
             directory,
