@@ -27,7 +27,8 @@ class Settings(BaseSettings):
     model_key: SecretStr | None = None
     """For model servers given by URL. Providers' own keys stay in their own variables."""
     gpus: str = ""
-    """GPUs granted to Docker sandboxes: indices or UUIDs, comma separated. None unless asked for."""
+    """GPUs granted to Docker sandboxes: indices or UUIDs, comma separated. None unless asked for. No runner uses
+    them yet."""
 
     @property
     def database_url(self) -> str:

@@ -38,7 +38,13 @@ def doctor(as_json: JsonOption = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Look at the machine; opens a sandbox for a moment."""
-    compilers = {name: _compiler(name) for name in ("g++", "clang++", "c++", "nvcc")}
+    from kopt.sandbox.compilers import sanitizer_runtime, tool_version
+    from kopt.sandbox.places import cuda_root
+    from kopt.sandbox.runner.toolchains import NO_DEVICES
+
+    compilers = {name: _compiler(name) for name in ("g++", "clang++", "c++")}
+    cuda = cuda_root()  # which builds use, on the path or not
+    compilers["nvcc"] = tool_version(str(cuda / "bin" / "nvcc")) or None if cuda else None
     isolation, problem = _isolation()
     docker = _docker()
     lacks: dict[str, str] = {}
@@ -51,8 +57,6 @@ def examine() -> dict[str, Any]:
     has_compiler = any(compilers[name] for name in ("g++", "clang++", "c++"))
     if not has_compiler:
         lacks["C++ compiler"] = "no cpp candidate can be built, so `kopt optimize` finds nothing: install g++"
-    from kopt.sandbox.compilers import sanitizer_runtime
-
     sanitizers = {name: sanitizer_runtime(key) for name, key in SANITIZERS.items()}
     for name, present in sanitizers.items():
         if has_compiler and not present:
@@ -63,8 +67,10 @@ def examine() -> dict[str, Any]:
         lacks["triton"] = "triton candidates cannot be checked: pip install 'kopt[gpu]'"
     if not compilers["nvcc"]:
         lacks["nvcc"] = "cuda candidates cannot be compiled: install the CUDA toolkit"
-    if not gpus:
-        lacks["GPU"] = "cuda and triton candidates are compiled and checked, never timed"
+    lacks["runs on GPUs"] = (
+        f"{NO_DEVICES}, whether there is one or not: cuda is compiled, triton interpreted as well; "
+        "`kopt profile` reports both"
+    )
     return {
         "can_judge": (problem is None or docker["usable"]) and has_compiler and versions["torch"] is not None,
         "machine": _machine(),
@@ -214,7 +220,7 @@ def _show(report: Mapping[str, Any]) -> None:
         if present:
             row(yes, name, "candidates are checked before they are admitted")
     for gpu in report["gpus"]:
-        row(yes, "GPU", gpu)
+        row(no, "GPU", f"{gpu}: seen, not used yet")
     if report["peaks"]:
         units = {"copy": "GB/s", "triad": "GB/s", "read": "GB/s", "flops": "Gflop/s"}
         parts = [f"{k} {v / 1e9:.1f} {units[k]}" for k, v in report["peaks"].items() if k in units]

@@ -3,7 +3,7 @@
 1. explore: every base candidate once, quickly, best guess first;
 2. tune: the most promising ones' tunables, until a number of trials in a row bring nothing;
 3. confirm: the best with full effort against all baselines; if it fails, the next best;
-4. check: candidates this machine cannot time (Triton or CUDA without a GPU), with what is left of the budget.
+4. check: candidates that are checked and not timed (Triton, CUDA), with what is left of the budget.
 
 Part of the budget is kept back for the last step, for an unconfirmed winner is none.
 """

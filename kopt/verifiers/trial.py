@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
 from kopt.sandbox.builder import uses_extensions
+from kopt.sandbox.runner.toolchains import NO_DEVICES
 from kopt.verifiers import interpret, localise, sanitize, static, statistics
 from kopt.verifiers import policy as policies
 from kopt.verifiers import profile as profiles
@@ -112,8 +113,8 @@ class Trial:
             with self._stage(StageName.SMOKE):
                 raise Failure(
                     Verdict.REJECTED,
-                    f"compiled for {_told(self.build)}, cannot be verified without an NVIDIA device: "
-                    "run it where there is one",
+                    f"compiled for {_told(self.build)}, not verified: {NO_DEVICES}; `kopt profile` tells its "
+                    "registers, occupancy and machine code",
                 )
         if self.candidate.language is Language.TRITON:
             self._interpret(keep)
@@ -239,7 +240,7 @@ class Trial:
                 raise Failure(
                     Verdict.REJECTED,
                     f"compiled for {_told(self.build)}; {min(map(interpret.elements, declared))} elements are too "
-                    "many to interpret: make the problem smaller with --set, or run it where there is a GPU",
+                    f"many to interpret, and {NO_DEVICES}: make the problem smaller with --set",
                 )
             contestant = self._enter(keep, benches[0], detail)
             with _clocked(detail, "run"):
@@ -257,7 +258,7 @@ class Trial:
                             contestant, seconds, interpret.share(number, len(benches)), self.verified
                         )
             detail["cases"] = len(self.verified.cases)
-        self.notes.append("not timed here: Triton was interpreted on the CPU, for correctness only")
+        self.notes.append(f"not timed: {NO_DEVICES}; Triton was interpreted on the CPU, for correctness only")
         stopped = self.build.get("note")
         if isinstance(stopped, str):
             self.notes.append(" ".join(stopped.split())[:300])

@@ -91,6 +91,15 @@ def test_doctor():
     assert "isolation" in text and "toolchains" in text
 
 
+def test_doctor_says_that_a_gpu_is_not_used_yet(tmp_path):
+    stub = tmp_path / "nvidia-smi"
+    stub.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.86.15'\n")
+    stub.chmod(0o755)
+    text = kopt("doctor", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}).stdout
+    assert "NVIDIA H200, 570.86.15: seen, not used yet" in text
+    assert "kopt does not run kernels on GPUs yet, whether there is one or not" in text
+
+
 def test_doctor_without_isolation_says_so(tmp_path):
     """No Docker daemon and no bubblewrap: simulated by a Python that cannot import or find it."""
     code = (

@@ -18,7 +18,7 @@ import pytest
 import kopt
 from kopt.errors import SandboxUnavailable
 from kopt.sandbox import Role, RunnerTimedOut, bubblewrap, open_sandbox, places, seccomp
-from kopt.sandbox.devices import cpu_facts, probe
+from kopt.sandbox.devices import cpu_facts
 from kopt.settings import Settings
 
 
@@ -124,13 +124,10 @@ def test_missing_seccomp_is_reported_and_survived(monkeypatch, home):
         assert "libseccomp is missing" in opened.report.missing["seccomp"]
 
 
-def test_probe_is_quick_and_complete():
-    started = time.monotonic()
-    found = {finding.name: finding for finding in probe()}
-    assert time.monotonic() - started < 10
-    assert {"cpu", "bubblewrap", "docker", "seccomp", "C++ compiler", "nvcc", "triton", "GPU"} <= set(found)
-    assert all(f.cost_of_missing for f in found.values() if not f.ok)
-    assert cpu_facts()["cores"] == len(os.sched_getaffinity(0))
+def test_the_record_tells_the_processor():
+    facts = cpu_facts()
+    assert facts["cores"] == len(os.sched_getaffinity(0))
+    assert facts["model"] and facts["caches"] and all(size > 0 for size in facts["caches"].values())
 
 
 USER = """

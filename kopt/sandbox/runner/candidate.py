@@ -13,6 +13,7 @@ from . import operators, parameters
 from .loop import BadRequest
 from .ring import Ring
 from .sources import load_symbol, split_entry, takes, write_sources
+from .toolchains import NO_DEVICES
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], list[torch.Tensor]]
 
@@ -164,7 +165,7 @@ class CandidateProgram:
         import tvm_ffi
 
         if language == "cuda":
-            raise BadRequest("cuda candidates are compiled here, not run: there is no GPU", kind="import")
+            raise BadRequest(f"cuda candidates are compiled, not run: {NO_DEVICES}", kind="import")
         if not artifact:
             raise BadRequest("this candidate needs its built artefact", kind="import")
         path = os.path.join(self.directory, "candidate.so")  # noqa: PTH118

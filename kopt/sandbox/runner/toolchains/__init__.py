@@ -5,3 +5,5 @@
 
 RECIPE = "4"
 PROFILED = "3"
+NO_DEVICES = "kopt does not run kernels on GPUs yet"
+"""Whether there is one here or not."""

@@ -1,4 +1,4 @@
-"""CUDA: compile to a cubin and keep what ptxas reports. There is nothing here to run it on."""
+"""CUDA: compile to a cubin and keep what ptxas reports. It is not run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..loop import BadRequest
-from . import sass
+from . import NO_DEVICES, sass
 from .common import Outcome, check_flags, first_error, run
 from .cpp import includes
 from .ptxas import kernels
@@ -47,7 +47,7 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
         *includes(),
     ]
     status, log = run([*command, "-x", "cu", entry, "-o", cubin], directory, seconds=body["seconds"])
-    report: dict[str, Any] = {"target": target, "kernels": kernels(log), "timed": "not timed here: no GPU"}
+    report: dict[str, Any] = {"target": target, "kernels": kernels(log), "timed": f"not timed: {NO_DEVICES}"}
     if status:
         return Outcome(
             False, log=log, first_error=first_error(log, directory) or "nvcc failed", report=report

@@ -1,4 +1,4 @@
-"""Triton: compile for a GPU that is not here, by catching the launches of the candidate's own host code.
+"""Triton: compile for a GPU, whatever there is here, by catching the launches of the candidate's own host code.
 
 The entry is called once on zeros of the workload's shapes; every launch is turned into a compilation for the
 target. Running (by Triton's interpreter) is the candidate runner's business.
@@ -13,7 +13,7 @@ from typing import Any
 
 from ..loop import BadRequest
 from ..sources import load_symbol, takes
-from . import sass
+from . import NO_DEVICES, sass
 from .common import Outcome, run
 from .multiprocessor import LIMITS, REGISTERS, TENSOR_MEMORY, WARP, Limits, number, warps_with
 from .ptxas import kernels
@@ -153,7 +153,7 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
     launches.catch()
     report: dict[str, Any] = {
         "target": target,
-        "timed": "not timed here: no GPU",
+        "timed": f"not timed: {NO_DEVICES}",
         "triton": triton.__version__,
     }
     failed = None
