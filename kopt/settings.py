@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kopt.errors import UsageError
+
+
+class Arch(enum.StrEnum):
+    """The GPU architectures that CUDA and Triton are compiled for; those with an ``a`` have instructions of their own.
+
+    Triton takes 9.0 and later with their own instructions under either name.
+    """
+
+    SM_80 = "sm_80"
+    SM_86 = "sm_86"
+    SM_89 = "sm_89"
+    SM_90 = "sm_90"
+    SM_90A = "sm_90a"
+    SM_100 = "sm_100"
+    SM_100A = "sm_100a"
+    SM_120 = "sm_120"
+    SM_120A = "sm_120a"
 
 
 class Settings(BaseSettings):
@@ -29,6 +49,21 @@ class Settings(BaseSettings):
     gpus: str = ""
     """GPUs granted to Docker sandboxes: indices or UUIDs, comma separated. None unless asked for. No runner uses
     them yet."""
+
+    arch: Arch = Arch.SM_90
+    """What CUDA and Triton candidates are compiled for."""
+
+    def targeting(self, arch: str | None) -> Settings:
+        """These settings for another architecture, or the same where none is named.
+
+        Raises:
+            UsageError: it is none that is compiled for.
+        """
+        if arch is None:
+            return self
+        if arch not in list(Arch):
+            raise UsageError(f"--arch {arch}: kopt compiles for {', '.join(Arch)}")
+        return self.model_copy(update={"arch": Arch(arch)})
 
     @property
     def database_url(self) -> str:
@@ -63,5 +98,14 @@ class Settings(BaseSettings):
 
 @functools.cache
 def settings() -> Settings:
-    """The process's settings."""
-    return Settings()
+    """The process's settings.
+
+    Raises:
+        UsageError: a ``KOPT_*`` variable cannot be read; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"KOPT_{'_'.join(map(str, first['loc'])).upper()}"
+        raise UsageError(f"{name}={first['input']}: {first['msg']}") from None

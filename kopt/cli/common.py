@@ -70,6 +70,15 @@ PolicyOption = Annotated[
         help="Library operators in a candidate: `strict` refuses, `allow-library` names them, `free` looks away.",
     ),
 ]
+ArchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arch",
+        metavar="ARCH",
+        help="Compile CUDA and Triton for this GPU: sm_80, sm_86, sm_89, sm_90 (the default, or KOPT_ARCH), sm_90a, "
+        "sm_100, sm_100a, sm_120, sm_120a.",
+    ),
+]
 SecondsOption = Annotated[
     float | None, typer.Option("--budget-seconds", metavar="S", help="Wall time for everything.")
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kopt.cli.common import (
+    ArchOption,
     JsonOption,
     PolicyKind,
     PolicyOption,
@@ -49,6 +50,7 @@ def evaluate(
         typer.Option("--profile", help="Also profile what is right, and name its one bottleneck."),
     ] = False,
     policy: PolicyOption = PolicyKind.ALLOW_LIBRARY,
+    arch: ArchOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge one candidate: build it, verify it on hidden inputs, time it against eager and torch.compile.
@@ -63,6 +65,7 @@ def evaluate(
         "sanitize": sanitize,
         "profile": profile,
         "policy": policy.value,
+        "arch": arch,
     }
     progress = console(stderr=True)
     if progress.is_terminal:

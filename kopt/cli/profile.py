@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from kopt.cli.common import (
+    ArchOption,
     JsonOption,
     ProblemArgument,
     SandboxKind,
@@ -46,6 +47,7 @@ def profile(
         ),
     ] = None,
     sandbox: SandboxOption = SandboxKind.AUTO,
+    arch: ArchOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say where time goes and name exactly one bottleneck; a candidate is verified first, and not compared."""
@@ -66,6 +68,7 @@ def profile(
             candidate,
             overrides=parse_sets(sets),
             sandbox=sandbox.value,
+            arch=arch,
             observer=observe,
             assembly=assembly,
         )

@@ -11,6 +11,7 @@ from kopt.rl.candidate_file import read_candidate
 from kopt.rl.code_candidate import read_change
 from kopt.rl.problem_file import open_problem
 from kopt.sandbox import open_sandbox
+from kopt.sandbox.builder import DEVICE
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.words import Candidate, Evaluation, Policy, Problem, Profile
@@ -29,6 +30,7 @@ def evaluate(
     sanitize: bool = False,
     profile: bool = False,
     policy: Policy | str = Policy.ALLOW_LIBRARY,
+    arch: str | None = None,
     settings: Settings | None = None,
     observer: Observer | None = None,
 ) -> Evaluation:
@@ -43,6 +45,7 @@ def evaluate(
         sanitize: run C++ that is right under sanitizers as well.
         profile: profile what is right afterwards (docs/profile.md).
         policy: what the candidate may leave to libraries: ``strict``, ``allow-library`` or ``free``.
+        arch: what CUDA and Triton are compiled for (:class:`kopt.settings.Arch`); the settings' when not given.
         settings: where to keep caches; the process's when not given.
         observer: gets (kind, payload) as stages pass.
 
@@ -50,13 +53,14 @@ def evaluate(
         UsageError: the problem or the candidate file cannot be used.
         SandboxUnavailable: nothing can be isolated on this machine.
     """
-    settings = settings or process_settings()
+    settings = (settings or process_settings()).targeting(arch)
     if not isinstance(candidate, Candidate) and not Path(candidate).exists():
         raise UsageError(f"{candidate}: no such file; give the path of a candidate")
     problem = open_problem(problem, overrides, code=True)
     if not isinstance(candidate, Candidate):
         code = problem.format == "code"
         candidate = read_change(problem, candidate) if code else read_candidate(candidate)
+    _refuse_arch(arch, candidate)
     if problem.format == "code" and (sanitize or profile):
         raise UsageError(f"{problem.name} is a code problem, which is neither sanitized nor profiled")
     with open_sandbox(sandbox, settings=settings) as opened:
@@ -78,22 +82,25 @@ def profile(
     *,
     overrides: Mapping[str, str] | None = None,
     sandbox: str = "auto",
+    arch: str | None = None,
     settings: Settings | None = None,
     observer: Observer | None = None,
     assembly: Path | None = None,
 ) -> tuple[Profile | None, Evaluation | None]:
     """Profile a reference, or a candidate that is verified first and not timed against anything.
 
-    ``assembly`` is a file that gets the whole disassembly of a candidate's own functions or GPU kernels.
+    ``arch`` is what CUDA and Triton are compiled for. ``assembly`` is a file that gets the whole disassembly of a
+    candidate's own functions or GPU kernels.
     Returns the profile, None for a candidate that is not right, and the candidate's evaluation, None for a reference.
 
     Raises:
         UsageError: the problem or the candidate file cannot be used.
         SandboxUnavailable: nothing can be isolated on this machine.
     """
-    settings = settings or process_settings()
+    settings = (settings or process_settings()).targeting(arch)
     if candidate is not None and not isinstance(candidate, Candidate):
         candidate = read_candidate(candidate)
+    _refuse_arch(arch, candidate)
     problem = open_problem(problem, overrides)
     with open_sandbox(sandbox, settings=settings) as opened:
         from kopt.verifiers import Effort, Evaluator
@@ -106,6 +113,12 @@ def profile(
             if assembly is not None and found.profile is not None:
                 _write_assembly(assembly, disassembly(evaluator, candidate))
             return found.profile, found
+
+
+def _refuse_arch(arch: str | None, candidate: Candidate | None) -> None:
+    if arch is not None and (candidate is None or candidate.language not in DEVICE):
+        what = "a reference" if candidate is None else candidate.language.value
+        raise UsageError(f"--arch {arch} is for CUDA and Triton, and this is {what}: leave it away")
 
 
 def _write_assembly(path: Path, lines: Sequence[str]) -> None:

@@ -29,6 +29,8 @@ _LOG = 16_000
 _REPORT = 64_000
 _PRELUDE = "kopt_prelude.h"
 _ARTIFACT = 1 << 28
+DEVICE = (Language.CUDA, Language.TRITON)
+"""What is compiled for an architecture of :class:`kopt.settings.Arch`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,7 @@ class Builder:
         self._sandbox = sandbox
         self._seconds = settings.build_seconds
         self._memory = settings.memory_bytes
+        self.arch = settings.arch
         self.cache = BuildCache(settings.build_cache)
         self._toolchain = sandbox.backend.toolchain()
         self.compiler = self._toolchain.version
@@ -112,6 +115,8 @@ class Builder:
             key |= {"sanitizer": sanitizer, "host": sanitized_sources()}
         if profiled:
             key["profiled"] = PROFILED
+        if candidate.language in DEVICE:
+            key["arch"] = self.arch.value
         if candidate.language is Language.CUDA:
             cuda = places.cuda_root()
             key["cuda"] = tool_version(str(cuda / "bin" / "nvcc")) if cuda else ""
@@ -177,6 +182,7 @@ class Builder:
             "flags": list(candidate.flags),
             "spec": spec,
             "compiler": self._toolchain.name,
+            "target": self.arch.value,
             "seconds": self._seconds,
             "sanitizer": sanitizer,
             "profiled": profiled,

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
-from kopt.sandbox.builder import uses_extensions
+from kopt.sandbox.builder import DEVICE, uses_extensions
 from kopt.sandbox.runner.toolchains import NO_DEVICES
 from kopt.verifiers import interpret, localise, sanitize, static, statistics
 from kopt.verifiers import policy as policies
@@ -195,6 +195,8 @@ class Trial:
             "seconds": built.seconds,
         }
         detail |= {"cached": built.cached, "digest": built.digest, "report": built.report}
+        if candidate.language in DEVICE:
+            self.build["target"] = detail["target"] = self.evaluator.sandbox.builder.arch.value
         if not built.ok:
             first = (built.first_error or "the build failed").strip()[:500]
             told = f"{first}; mend the source, --json holds the whole log" if built.log else first
@@ -435,7 +437,7 @@ def _named(timing: dict[str, Timing], workload: str | None) -> dict[str, Timing]
 
 
 def _told(report: dict[str, Any]) -> str:
-    arch = report.get("arch") or report.get("target") or "sm_90"
+    arch = report["target"]
     kernels = report.get("kernels")
     registers = report.get("registers")
     if registers is None and isinstance(kernels, (list, tuple)):

@@ -7,6 +7,8 @@ import json
 import pytest
 from cli_harness import CPP, kopt, one_line
 
+from kopt.settings import Arch
+
 pytestmark = [pytest.mark.needs("bubblewrap", "objdump"), pytest.mark.slow]
 
 
@@ -44,6 +46,30 @@ def test_unusable_input_is_one_line(problem):
     candidate.write_text(CPP)
     done = kopt("profile", problem, candidate, "--assembly", problem.parent / "no" / "k.s")
     assert done.returncode == 2 and "give --assembly another file" in one_line(done.stderr)
+
+
+def test_arch_is_for_gpu_kernels_and_one_of_a_list(problem):
+    kernel, native = problem.parent / "k.cu", problem.parent / "k.cpp"
+    kernel.write_text("__global__ void k(float* y) { y[threadIdx.x] = 1; }\nvoid run() {}\n")
+    native.write_text(CPP)
+    for command in ("profile", "evaluate"):
+        done = kopt(command, problem, kernel, "--arch", "sm_33")
+        assert done.returncode == 2 and "sm_90, sm_90a, sm_100" in one_line(done.stderr)
+        done = kopt(command, problem, native, "--arch", "sm_80")
+        assert done.returncode == 2 and "is for CUDA and Triton" in one_line(done.stderr)
+        assert all(arch in kopt(command, "--help").stdout for arch in Arch)
+    done = kopt("evaluate", problem, kernel, env={"KOPT_ARCH": "volta"})
+    assert done.returncode == 2 and one_line(done.stderr).startswith("kopt: KOPT_ARCH=volta: ")
+
+
+@pytest.mark.needs("nvcc")
+def test_a_kernel_is_profiled_for_the_architecture_asked_for(problem):
+    kernel = problem.parent / "k.cu"
+    kernel.write_text("__global__ void k(float* y) { y[threadIdx.x] = 1; }\n")
+    done = kopt("profile", problem, kernel, "--arch", "sm_80", "--json")
+    document = json.loads(done.stdout)
+    assert "compiled for sm_80" in document["reason"]
+    assert [one["target"] for one in document["profile"]["kernels"]] == ["sm_80"]
 
 
 def test_evaluate_profiles_when_asked(problem):

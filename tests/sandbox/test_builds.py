@@ -13,7 +13,8 @@ import pytest
 
 from kopt.sandbox import Sandbox, open_sandbox
 from kopt.sandbox.cache import BuildCache
-from kopt.settings import Settings
+from kopt.sandbox.runner.toolchains import multiprocessor
+from kopt.settings import Arch, Settings
 from kopt.words import Candidate, Language, Style
 from tests.docker_daemon import ONE_BACKEND
 
@@ -276,6 +277,37 @@ def test_cuda_compiles_and_reports(sandbox):
     assert kernel["arch"] == "sm_90" and kernel["shared_bytes"] == 1024 and kernel["registers"] > 0
     broken = replace(candidate, sources={"k.cu": CUDA.replace("float s[256]", "flot s[256]")})
     assert sandbox.builder.build(broken).first_error.startswith("k.cu:3: ")
+
+
+@pytest.mark.needs("nvcc", "triton")
+@pytest.mark.parametrize("arch", [Arch.SM_80, Arch.SM_100])
+def test_kernels_are_compiled_for_the_architecture_that_is_set(sandbox, monkeypatch, arch):
+    cuda = Candidate(
+        sources={"k.cu": CUDA}, language=Language.CUDA, entry="k.cu::run", style=Style.DESTINATION
+    )
+    usual = sandbox.builder.digest(cuda, None)
+    monkeypatch.setattr(sandbox.builder, "arch", arch)
+    assert sandbox.builder.digest(cuda, None) != usual
+    for candidate in (cuda, python(TRITON, Language.TRITON)):
+        result = sandbox.builder.build(candidate, spec_json=SPEC)
+        assert result.ok, result.log
+        (kernel,) = result.report["kernels"]
+        assert kernel["arch"].rstrip("a") == arch and kernel["registers"] > 0
+
+
+@pytest.mark.needs("nvcc")
+def test_instructions_of_one_architecture_need_its_name(sandbox, monkeypatch):
+    source = '__global__ void k() { asm volatile("wgmma.fence.sync.aligned;"); }\n'
+    candidate = Candidate(
+        sources={"k.cu": source}, language=Language.CUDA, entry="k.cu::run", style=Style.DESTINATION
+    )
+    assert "wgmma" in sandbox.builder.build(candidate).first_error
+    monkeypatch.setattr(sandbox.builder, "arch", Arch.SM_90A)
+    assert sandbox.builder.build(candidate).ok
+
+
+def test_the_limits_of_every_architecture_are_known():
+    assert {multiprocessor.number(arch) for arch in Arch} <= set(multiprocessor.LIMITS)
 
 
 def test_python_syntax_error(sandbox):

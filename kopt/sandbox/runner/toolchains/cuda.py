@@ -18,15 +18,12 @@ ALLOWED = re.compile(
     r"--?maxrregcount=\d+|"
     r"-D[A-Za-z_]\w*(=[\w.+-]*)?|-U[A-Za-z_]\w*|--expt-(relaxed-constexpr|extended-lambda)|--extra-device-vectorization"
 )
-TARGETS = re.compile(r"sm_\d{2,3}[af]?")
 
 
 def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) -> Outcome:
-    """Compile the entry file for ``target`` (sm_90 unless told); for a profile, the artefact is its listing."""
+    """Compile the entry file for ``target``; for a profile, the artefact is its listing."""
     extra = check_flags(body["flags"], ALLOWED)
-    target = body.get("target") or "sm_90"
-    if not TARGETS.fullmatch(target):
-        raise BadRequest(f"target {target!r} does not read sm_NN", kind="build")
+    target = body["target"]
     entry = body["entry"].partition("::")[0]
     if entry not in body["sources"]:
         raise BadRequest(f"the entry file {entry!r} is not among the sources", kind="build")

@@ -147,7 +147,7 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
         from triton.backends.compiler import GPUTarget
     except ImportError:
         raise BadRequest("triton is not installed: pip install 'kopt[gpu]'", kind="build") from None
-    target = body.get("target") or "sm_90"
+    target = body["target"]
     launches = _Launches(directory, target)
     triton.runtime.driver.set_active(_FakeDriver(GPUTarget("cuda", number(target), WARP), launches.limits))
     launches.catch()
