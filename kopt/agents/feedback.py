@@ -58,7 +58,7 @@ def _figures(evaluation: Evaluation) -> list[str]:
     roofline = evaluation.roofline
     if roofline is not None:
         lines.append(f"roofline: {roofline.percent:.0f} % of what {roofline.limit} allows on this machine")
-    return [*(lines or ["it could not be timed on this machine"]), *_bottleneck(evaluation)]
+    return [*(lines or ["it was not timed"]), *_bottleneck(evaluation)]
 
 
 def _ratio(speedup: Speedup) -> str:

@@ -248,6 +248,7 @@ class Trial:
             with _clocked(detail, "run"):
                 seconds = self._call_first(contestant)
         with self._stage(StageName.VERIFY) as detail:
+            self.verified.left_out = [b.name for b in evaluator.timed if not interpret.fits(b)]
             benches += [bench for bench in evaluator.untimed if interpret.fits(bench)]
             for number, bench in enumerate(benches):
                 with ExitStack() as brief:
@@ -260,11 +261,11 @@ class Trial:
                             contestant, seconds, interpret.share(number, len(benches)), self.verified
                         )
             detail["cases"] = len(self.verified.cases)
-        self.notes.append(f"not timed: {NO_DEVICES}; Triton was interpreted on the CPU, for correctness only")
+        self.notes += interpret.left_out((*declared, *evaluator.untimed))
         stopped = self.build.get("note")
         if isinstance(stopped, str):
             self.notes.append(" ".join(stopped.split())[:300])
-        self.notes += interpret.left_out((*declared, *evaluator.untimed))
+        self.notes.append(f"not timed: {NO_DEVICES}; Triton was interpreted on the CPU, for correctness only")
 
     def _enter(self, keep: ExitStack, bench: Workbench, detail: dict[str, Any]) -> Contestant:
         with _clocked(detail, "prepare cases"):
@@ -410,6 +411,7 @@ class Trial:
                 "error_over_budget": self.verified.ratio,
                 "rms_over_budget": self.verified.rms,
                 "cases": self.verified.cases,
+                "not_verified": self.verified.left_out,
                 "calls_checked_while_timed": self.checked,
             },
             roofline=self.roofline if keep else None,

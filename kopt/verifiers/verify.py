@@ -64,13 +64,17 @@ class Exhibit:
 
 @dataclass
 class Verified:
-    """What verification found: the worst finding of all, and per case how near the budget it came."""
+    """What verification found: the worst finding of all, per case how near the budget it came, and what was left out.
+
+    ``left_out`` names declared workloads on which nothing was verified.
+    """
 
     exhibit: Exhibit | None = None
     worst: Mismatch | None = None
     ratio: float = 0.0
     rms: float = 0.0
     cases: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def add(self, contestant: Contestant, case: Case, output: int, finding: Finding) -> None:
         """Count one case in."""

@@ -7,8 +7,10 @@ import math
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
+from rl_doubles import candidate, evaluation
 
 from kopt.errors import UsageError
 from kopt.kernels.library import admit
@@ -23,7 +25,7 @@ from kopt.rl.service.library import search
 from kopt.rl.service.menu import Menu
 from kopt.rl.service.requests import CandidateText, candidate_from, check_candidate
 from kopt.rl.service.turn import turn
-from kopt.words import Language, Style
+from kopt.words import Language, StageName, StageRecord, Style, Verdict
 
 
 def test_what_waits_cannot_overspend_evaluations():
@@ -71,6 +73,21 @@ def test_lines_name_no_folder_and_no_distribution():
     assert answers.line("12 GB/s, a / b, 3/4") == "12 GB/s, a / b, 3/4"
     assert len(answers.line("x" * 10_000)) == answers.MOST_LINE
     assert answers.number(math.nan) == "nan" and answers.number(1.23456789) == 1.235
+
+
+def test_what_is_raised_on_a_hidden_workload_is_not_told_where_a_declared_one_was_left_out():
+    # Triton is not interpreted on large workloads: no case of theirs has to come before those of hidden ones.
+    raised = "raises ValueError: 777 rows at k.py:3 (in its first call)"
+    record = replace(
+        evaluation(candidate("k"), None),
+        verdict=Verdict.CRASHED,
+        reason=raised,
+        stages=(StageRecord(name=StageName.VERIFY, passed=False, seconds=1.0),),
+        errors={"cases": [{"workload": "small"}], "not_verified": ["large"]},
+    )
+    assert "777" not in answers.evaluation(record, ["small", "large"])["reason"]
+    known = replace(record, errors={"cases": [{"workload": "small"}], "not_verified": []})
+    assert "777" in answers.evaluation(known, ["small", "large"])["reason"]
 
 
 def test_candidates_begin_where_they_say():

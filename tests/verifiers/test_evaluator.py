@@ -216,6 +216,7 @@ def test_workloads_too_large_to_interpret_are_told(
     (note,) = [note for note in found.notes if "too large to interpret" in note]
     assert "small (16384 elements), large (51200 elements), 1 held-out shape:" in note
     assert "odd" not in note and "3584" not in note
+    assert found.errors["not_verified"] == ["small", "large"]
     monkeypatch.setattr(interpret, "MOST", 1000)
     found = scaled.evaluate(triton_for("True"), effort=Effort.QUICK)
     assert found.verdict is Verdict.REJECTED

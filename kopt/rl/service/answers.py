@@ -122,6 +122,7 @@ def _reason(record: Evaluation, known: Sequence[str]) -> str:
     quoted = record.reason.startswith(_RAISED) or record.reason.endswith(_RETURNED)
     if quoted and failed is not None and failed.name is StageName.VERIFY:
         seen = {case["workload"] for case in record.errors.get("cases", ())}
+        seen.update(record.errors.get("not_verified", ()))
         if seen.issuperset(known):
             return f"it fails while it is verified, perhaps on a workload that is not shown: {_HIDDEN}"
     return line(record.reason)
