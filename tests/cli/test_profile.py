@@ -57,7 +57,8 @@ def test_arch_is_for_gpu_kernels_and_one_of_a_list(problem):
         assert done.returncode == 2 and "sm_90, sm_90a, sm_100" in one_line(done.stderr)
         done = kopt(command, problem, native, "--arch", "sm_80")
         assert done.returncode == 2 and "is for CUDA and Triton" in one_line(done.stderr)
-        assert all(arch in kopt(command, "--help").stdout for arch in Arch)
+        told = kopt(command, "--help").stdout
+        assert all(arch in told for arch in Arch)
     done = kopt("evaluate", problem, kernel, env={"KOPT_ARCH": "volta"})
     assert done.returncode == 2 and one_line(done.stderr).startswith("kopt: KOPT_ARCH=volta: ")
 

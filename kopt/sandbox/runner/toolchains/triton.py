@@ -87,7 +87,7 @@ class _Launches:
 
         original = JITFunction.run
 
-        def compile_only(function: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:
+        def compile_only(function: Any, /, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:
             kernel = original(function, *args, grid=grid, warmup=True, **options)
             if kernel is not None and kernel not in self.compiled and len(self.compiled) < MOST_KERNELS:
                 record = _describe(kernel, self.directory, self.target)
@@ -200,7 +200,8 @@ def _where(error: BaseException, directory: str) -> str:
         or getattr(error, "lineno", None)
         or (frames[-1].lineno if frames else "")
     )
-    return f"{file}:{line}: {type(root).__name__}: {lines[-1] if lines else ''}"[:1000]
+    place = f"{file}:{line}: " if file else ""  # a call that does not fit the entry is nowhere in it
+    return f"{place}{type(root).__name__}: {lines[-1] if lines else ''}"[:1000]
 
 
 def _describe(kernel: Any, directory: str, target: str) -> dict[str, Any]:
