@@ -16,6 +16,7 @@ _ERROR = re.compile(
     r"\s*(?:fatal )?error\s*:?\s*(?P<message>.*)$",
     re.M,
 )
+_ASSEMBLER = re.compile(r"^ptxas\b.*?\berror\s*:\s*(?P<message>.*)$", re.M)  # of no file that anybody wrote
 _OTHER = re.compile(
     r"^(?:.*?: )?(?:fatal error|error|undefined reference)\b.*$|^.*undefined reference to .*$", re.M
 )
@@ -38,6 +39,9 @@ def first_error(log: str, directory: str) -> str | None:
     if found:
         file = found["file"].removeprefix(directory).lstrip("/")
         return f"{file}:{found['line'] or found['other']}: {found['message'].strip()}"
+    assembler = _ASSEMBLER.search(log)
+    if assembler:
+        return f"ptxas: {assembler['message'].strip()}"[:500]
     other = _OTHER.search(log)
     return other.group(0).strip()[:500] if other else None
 
