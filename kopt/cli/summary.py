@@ -69,7 +69,7 @@ def _show_winner(out: Console, result: RunResult, best: Evaluation) -> None:
 
 def _gains(evaluation: Evaluation) -> str:
     timed = [f"{gain(s)} over {_side(name)}" for name, s in evaluation.speedup.items() if s is not None]
-    return ", ".join(timed) or "not timed here"
+    return ", ".join(timed) or "not timed"
 
 
 def _side(name: str) -> str:
