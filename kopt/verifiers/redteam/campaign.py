@@ -56,7 +56,7 @@ def judge(evaluator: Evaluator, attack: Attack, canaries: Canaries) -> Outcome:
     """
     began = time.monotonic()
     candidate = _armed(attack.candidate, canaries)
-    evaluator.policy = attack.policy
+    usual, evaluator.policy = evaluator.policy, attack.policy
     with ExitStack() as keep:
         damage = None
         if attack.family == "G":
@@ -66,6 +66,7 @@ def judge(evaluator: Evaluator, attack: Attack, canaries: Canaries) -> Outcome:
             succeeded, how = _decide(attack, evaluation, canaries.harm(evaluation))
             if succeeded:
                 break
+        evaluator.policy = usual  # for those who come after it
         if damage is not None and not succeeded:
             left = damage()
             succeeded, how = bool(left), left or how
