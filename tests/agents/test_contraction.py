@@ -11,7 +11,8 @@ from torch import nn
 
 from kopt.agents.offline.contraction import recognise
 from kopt.agents.offline.graph import Unsupported
-from tests.agents.against_truth import check
+from kopt.agents.offline.reading import parse
+from tests.agents.against_truth import Called, check
 
 
 def r(*shape: int) -> torch.Tensor:
@@ -78,6 +79,46 @@ def test_products_match_torch(name: str, graph_of: Any, compiled: Any, call: Any
 def test_convolutions_match_torch(name: str, graph_of: Any, compiled: Any, call: Any) -> None:
     model, shape = CONVOLUTIONS[name]
     check(recognise, model, (r(*shape),), (graph_of, compiled, call))
+
+
+VARYING: dict[str, tuple[Any, list[tuple[int, ...]], list[tuple[int, ...]]]] = {
+    "convolution_2d": (  # all traces square, what is called with is not
+        Behind(nn.Conv2d(8, 20, 3, stride=2, padding=1, groups=2), lambda y: torch.relu(y)),
+        [(2, 8, 41, 41), (1, 8, 64, 64), (1, 8, 7, 7)],
+        [(3, 8, 57, 30), (1, 8, 9, 130), (2, 8, 1, 1)],
+    ),
+    "convolution_1d": (
+        nn.Conv1d(8, 20, 5, padding="same", dilation=2),
+        [(2, 8, 100), (1, 8, 33)],
+        [(3, 8, 257), (1, 8, 5)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_one_kernel_serves_sizes_it_was_not_traced_at(
+    name: str, trace_json: Any, compiled: Any, call: Any
+) -> None:
+    torch.manual_seed(0)
+    model, traced, called = VARYING[name]
+    plan = recognise(parse(*(trace_json(model, r(*shape)) for shape in traced)))
+    assert plan is not None
+    entry = compiled(next(iter(plan.candidates())))
+    for shape in [*traced, *called]:
+        (wanted,), (got,) = call(entry, model, (r(*shape),))
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_and_filters_may_vary_too(trace_json: Any, compiled: Any, call: Any) -> None:
+    """Where the weight is an argument: 12 filters of 6 channels were traced, others are called with."""
+    model = Called(lambda x, w: F.conv2d(x, w, padding=1))
+    traced = [(r(2, 6, 20, 30), r(12, 6, 3, 3)), (r(1, 4, 9, 8), r(8, 4, 3, 3))]
+    plan = recognise(parse(*(trace_json(model, *inputs) for inputs in traced)))
+    assert plan is not None
+    entry = compiled(next(iter(plan.candidates())))
+    for inputs in [*traced, (r(2, 70, 17, 40), r(33, 70, 3, 3))]:
+        (wanted,), (got,) = call(entry, model, inputs)
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_other_tiles_and_depths(graph_of: Any, compiled: Any, call: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -108,6 +109,8 @@ def test_traces_at_several_sizes_merge(trace_json: Any) -> None:
     assert graph.size((8, 8)) == "8"
     with pytest.raises(Unsupported, match="varies"):
         graph.size((7, 11))
+    named = dataclasses.replace(graph, sizes={"OW": (7, 11)})
+    assert (named.size((7, 11)), named.size((14, 55))) == ("OW", "OW * x.size(0)")
 
 
 def test_traces_of_different_paths_do_not_merge(trace_json: Any) -> None:

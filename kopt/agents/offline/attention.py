@@ -290,7 +290,7 @@ class Plan:
         return textwrap.indent(text, " " * 10)
 
     def _store(self, index: list[str]) -> str:
-        lines = self.after.loop(index, min(self.values), "OUT", "load(sums + i * PADDED + j) * inverse")
+        lines = self.after.loop(index, self.values, "OUT", "load(sums + i * PADDED + j) * inverse")
         return textwrap.indent("\n".join(lines), " " * 8)
 
 
@@ -307,7 +307,7 @@ template <class Combine> static inline real across(vec v, Combine combine) {
 
 _BODY = """
 const int64_t HEADS = @HEADS@, SQ = @SQ@, SK = @SK@;
-constexpr int64_t WIDTH = @WIDTH@, OUT = @OUT@, PADDED = (OUT + NR - 1) / NR * NR;
+const int64_t WIDTH = @WIDTH@, OUT = @OUT@, PADDED = (OUT + NR - 1) / NR * NR;
 constexpr int64_t BLOCK = QUERIES * MR, PITCH = KEYS + W;  // PITCH: rows of scores do not share cache sets
 const int64_t KEY_ROOM = (SK + NR - 1) / NR * NR;
 #pragma omp parallel

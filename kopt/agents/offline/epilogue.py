@@ -50,6 +50,8 @@ class Rows:
         axes = {a for dim in self.dims for a in dim}
         if any(leaf.pick or not {a for a, _ in leaf.strides()} <= axes for leaf in self.leaves.values()):
             raise Unsupported("a tensor is indexed by data or has axes of its own")
+        if any(leaf.tensor in self.graph.constants for leaf in self.leaves.values()):
+            raise Unsupported("a constant tensor takes part, which only fused loops write into the kernel")
 
     def merge(self, *counts: int) -> None:
         """Walk runs of dimensions with one index each: ``merge(2, 1)`` makes two dimensions of three."""
@@ -222,16 +224,35 @@ class Epilogue(Rows):
         return row
 
     def loop(
-        self, index: Sequence[str], length: int, extent: str, value: str, *, stream: str = ""
+        self, index: Sequence[str], length: Size, extent: str, value: str, *, stream: str = ""
     ) -> list[str]:
-        """A whole row: ``value`` is evaluated at every ``j``. ``length`` is a lower bound of ``extent``.
+        """A whole row: ``value`` is evaluated at every ``j``.
 
-        Rows of at least :data:`LANES` end in a full register that overlaps the one before.
+        Rows of at least a register end in a full one that overlaps the one before.
+
+        Args:
+            index: C++ text of all indices but the last.
+            length: the row's length in every trace.
+            extent: C++ text of it.
+            value: C++ for the register at ``j``.
+            stream: as for :meth:`finish`.
         """
-        count = f"std::min<int64_t>(W, {extent} - j)" if length < LANES else ""
+        if len(set(length)) == 1:
+            return self._loop(index, extent, value, stream, short=length[0] < LANES)
+        long, short = (self._loop(index, extent, value, stream, short=s) for s in (False, True))
+        return [
+            f"if ({extent} >= W) {{",
+            *(f"  {line}" for line in long),
+            "} else {",
+            *(f"  {line}" for line in short),
+            "}",
+        ]
+
+    def _loop(self, index: Sequence[str], extent: str, value: str, stream: str, *, short: bool) -> list[str]:
+        count = f"std::min<int64_t>(W, {extent} - j)" if short else ""
         row = self.finish(index, value if value.isidentifier() else "value", count=count, stream=stream)
         lines = [*row.hoisted]
-        if count:
+        if short:
             lines.append(f"for (int64_t j = 0; j < {extent}; j += W) {{")
         else:
             lines.append(f"for (int64_t next = 0; next < {extent}; next += W) {{")

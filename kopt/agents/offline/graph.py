@@ -90,6 +90,8 @@ class Graph:
     outputs: tuple[str, ...]
     how: str = "export"
     labels: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Sizes that a kernel has given C++ names of its own, in every trace: what it computes and no argument has."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -131,11 +133,11 @@ class Graph:
         """Render a size, given in every trace, as C++: a literal, or an expression over the arguments' sizes.
 
         Raises:
-            Unsupported: the size varies and is no product or quotient of two argument sizes and a constant.
+            Unsupported: the size varies and is no product or quotient of a few known sizes and a constant.
         """
         if len(set(extents)) == 1:
             return str(extents[0])
-        known = [
+        known = [*self.sizes.items()] + [
             (f"{name}.size({dim})", self.values[name].extents(dim))
             for name in (*self.inputs, *self.state)
             if name in self.values

@@ -2,19 +2,24 @@
 
 A window is separable: the maximum (or sum) over its rows is taken first, for a whole input row at a time and so on
 full registers, then over its columns. Every input row is read from memory once; what pooling windows share is
-re-read from the nearest cache.
+re-read from the nearest cache. The window is fixed; the sizes of images and batch may vary between workloads.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kopt.agents.offline.axes import Size
+from kopt.agents.offline.contraction import tile
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
+from kopt.agents.offline.windows import WINDOW_COUNT, Sizes, Slide, extent, named_outputs, product
 from kopt.words import Candidate, Tunable
 
 _OPS = {
@@ -39,76 +44,112 @@ def recognise(graph: Graph) -> Plan | None:
     if not isinstance(source, Ref) or source.name not in (*graph.inputs, *graph.state):
         raise Unsupported("the pooled tensor is computed first; pooling is not fused with what precedes it")
     value = graph.values[source.name]
-    if graph.dynamic:
-        raise Unsupported("pooling kernels are made for fixed sizes only")
     if not value.contiguous:
         raise Unsupported("pooling reads rows of a contiguous tensor; this input has other strides")
     if value.dtype not in ("float32", "float64", "float16", "bfloat16"):
         raise Unsupported(f"pooling of {value.dtype} is not generated")
-    window, tail = _window(graph, node), Epilogue(graph, node.name)
-    if window.size[2] > MAX_ROW:
-        raise Unsupported(f"rows of {window.size[2]} elements do not fit the nearest caches")
+    window = _window(graph, node)
+    if max(window.size[2]) > MAX_ROW:
+        raise Unsupported(f"rows of {max(window.size[2])} elements do not fit the nearest caches")
+    sizes = _sizes(
+        graph, window
+    )  # of the output, and so how far apart its rows are, the kernel knows by name
+    named = named_outputs("DHW", window.out)
+    tail = Epilogue(dataclasses.replace(graph, sizes=named), node.name)
     tail.merge(len(tail.dims) - window.rank, *(1 for _ in range(window.rank)))
-    return Plan(graph, window, tail)
+    made = Plan(graph, window, sizes, tail)
+    made.source()  # says now if it cannot be written
+    return made
 
 
 @dataclass(frozen=True)
 class Window:
-    """The geometry, always three spatial dimensions (leading ones of size 1 where there are fewer)."""
+    """The geometry, always three spatial dimensions (leading ones of size 1 where there are fewer).
+
+    Sizes are given in every trace; the window is the same in all.
+    """
 
     kind: str
     source: str
-    planes: int
-    size: tuple[int, ...]
-    out: tuple[int, ...]
+    planes: Size
+    size: tuple[Size, ...]
+    out: tuple[Size, ...]
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     pad: tuple[int, ...]
     dilation: tuple[int, ...]
     rank: int = 2
+    ceil: bool = False
     include_pad: bool = True
     divisor: int | None = None
+
+    @property
+    def slides(self) -> tuple[Slide, ...]:
+        """The window along each axis."""
+        return tuple(
+            Slide(k, s, p, d, self.ceil)
+            for k, s, p, d in zip(self.kernel, self.stride, self.pad, self.dilation, strict=True)
+        )
 
 
 def _window(graph: Graph, node: Node) -> Window:
     kind, rank = _OPS[node.op]
     source = node.args["self"].name
-    shape, out = graph.values[source].shape, graph.values[node.name].shape
-    planes = 1
-    for n in shape[:-rank]:
-        planes *= n
-    size, outs = shape[-rank:], out[-rank:]
+    value, result = graph.values[source], graph.values[node.name]
+    lead = len(value.shape) - rank
+    sizes = [value.extents(lead + d) for d in range(rank)]
+    outs = [result.extents(lead + d) for d in range(rank)]
     arguments = node.args
     if kind == "adaptive_avg":
-        if any(n % o for n, o in zip(size, outs, strict=True)):
+        if any(len(set(n)) > 1 for n in sizes):
+            raise Unsupported("adaptive pooling of images whose size varies: so do its windows")
+        if any(n[0] % o[0] for n, o in zip(sizes, outs, strict=True)):
             raise Unsupported("adaptive pooling with bins of unequal size is not generated")
-        kernel = stride = tuple(n // o for n, o in zip(size, outs, strict=True))
+        kernel = stride = tuple(n[0] // o[0] for n, o in zip(sizes, outs, strict=True))
         pad, dilation = (0,) * rank, (1,) * rank
     else:
         kernel = _each(arguments["kernel_size"], rank)
         stride = _each(arguments["stride"] or kernel, rank)
         pad = _each(arguments["padding"], rank)
         dilation = _each(arguments["dilation"], rank) if kind == "max" else (1,) * rank
-    lead = 3 - rank
-    ones, zeros = (1,) * lead, (0,) * lead
+    divisor = arguments.get("divisor_override")
+    missing = 3 - rank
+    once = ((1,) * len(value.shapes),) * missing
+    ones, zeros = (1,) * missing, (0,) * missing
     return Window(
         kind="max" if kind == "max" else "avg",
         source=source,
-        planes=planes,
-        size=ones + size,
-        out=ones + outs,
+        planes=tuple(math.prod(shape[:lead]) for shape in value.shapes),
+        size=(*once, *sizes),
+        out=(*once, *outs),
         kernel=ones + kernel,
         stride=ones + stride,
         pad=zeros + pad,
         dilation=ones + dilation,
         rank=rank,
+        ceil=bool(arguments.get("ceil_mode", False)),
         include_pad=bool(arguments.get("count_include_pad", True)),
-        divisor=arguments.get("divisor_override"),
+        divisor=None if divisor is None else int(divisor),
     )
 
 
+def _sizes(graph: Graph, w: Window) -> Sizes:
+    """What the kernel calls its sizes."""
+    rank = len(graph.values[w.source].shape)
+    lead, missing = rank - w.rank, 3 - w.rank
+    size = ["1"] * missing + [extent(graph, w.source, lead + d) for d in range(w.rank)]
+    made = Sizes()
+    made.put({"PLANES": product([extent(graph, w.source, d) for d in range(lead)])})
+    made.put_window("DHW", size, w.size, w.out, w.slides)
+    made.put({"SPAN": "((OW - 1) * SW + (KW - 1) * DW) / SW + 1"}, "columns of one phase")
+    made.put({"PHASE": "(SPAN + 2 * W) / W * W"})
+    made.put({"LINE": "(std::max(PW + (IW + W - 1) / W * W, PHASE * SW) + 2 * W - 1) / W * W"})
+    made.put({"BAND": "(OH + BANDS - 1) / BANDS"}, "output rows of a band")
+    return made
+
+
 def _each(value: Any, rank: int) -> tuple[int, ...]:
-    items = tuple(value) if isinstance(value, tuple) else (value,)
+    items = tuple(int(n) for n in value) if isinstance(value, tuple) else (int(value),)
     return items * rank if len(items) == 1 else items
 
 
@@ -118,6 +159,7 @@ class Plan:
 
     graph: Graph
     window: Window
+    sizes: Sizes
     epilogue: Epilogue
     title: str = field(init=False)
     reason: str = field(init=False)
@@ -126,27 +168,29 @@ class Plan:
         self.title = f"{self.window.rank}-dimensional {self.window.kind} pooling{self.epilogue.suffix}"
         self.reason = "rows on full registers, each input row read once, one pass over memory"
 
-    def candidates(self) -> Iterator[Candidate]:
-        """The kernel; whether its output bypasses the caches is a tunable."""
-        tunables = (
+    @property
+    def tunables(self) -> tuple[Tunable, ...]:
+        """Streaming stores, and bands of output rows where planes alone may be too little parallel work."""
+        bands = 1 if self.window.planes[0] >= MANY_PLANES else 8
+        return (
             Tunable(name="STREAM", choices=(0, 1), default=0),
-            Tunable(
-                name="BANDS", choices=(1, 2, 4, 8), default=1 if self.window.planes >= MANY_PLANES else 8
-            ),
-        )
-        yield cpp_candidate(
-            self._source(tunables),
-            tunables=tunables,
-            notes={"plan": self.title, "why": self.reason},
+            Tunable(name="BANDS", choices=(1, 2, 4, 8), default=bands),
         )
 
-    def _source(self, tunables: tuple[Tunable, ...]) -> str:
+    def candidates(self) -> Iterator[Candidate]:
+        """The kernel; whether its output bypasses the caches is a tunable."""
+        yield cpp_candidate(
+            self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
+        )
+
+    def source(self) -> str:
+        """The C++ file."""
         w, e = self.window, self.epilogue
         pick = "maximum of" if w.kind == "max" else "sum over"
         comment = [
             f"{e.text('max' if w.kind == 'max' else 'mean')} over the window at each output; window {_by(w.kernel)}, "
             f"stride {_by(w.stride)}, padding {_by(w.pad)}, dilation {_by(w.dilation)} (depth x height x width).",
-            f"Launch: threads share the {w.planes} planes, each in BANDS bands of output rows.",
+            "Launch: threads share the PLANES planes, each in BANDS bands of output rows.",
             f"A window is separable: first the {pick} its rows, a whole input row at a time in full registers; then "
             "over its columns.",
         ]
@@ -157,28 +201,26 @@ class Plan:
             )
         if w.kind == "max":
             comment.append("NaN wins every comparison, as in torch; padding is -infinity.")
-        at = "line + j + k * DW" if w.stride[2] == 1 else "line[k * DW % SW] + j + k * DW / SW"
         combine = "v_maximum(a, b)" if w.kind == "max" else "a + b"
         functions = (
-            _constants(w)
+            "\n".join(self.sizes.constants)
+            + (WINDOW_COUNT if w.ceil and self.sizes.variables else "")
             + f"\nstatic inline vec combine(vec a, vec b) {{ return {combine}; }}\n"
+            + (tile.SCRATCH if self.sizes.varies("LINE") else "")
             + _ROWS
             + _split(w)
             + (_COUNTED.format(*_COUNTS[w.include_pad]) if "columns" in _divide(w) else "")
-            + _COLUMNS.replace("@FROM@", at).replace(
-                "@FIRST@",
-                at.replace("k * DW", "0").replace("0 % SW", "0").replace(" + 0 / SW", "").replace(" + 0", ""),
-            )
+            + (_COLUMNS if w.stride[2] == 1 else _PHASES)
         )
         return cpp_file(
             self.graph,
             title=self.title,
             comment=comment,
             functions=functions,
-            body=self._body(),
+            body=[*self.sizes.variables, *self._body()],
             helpers={"partial", "stream", *(("maximum",) if w.kind == "max" else ()), *e.helpers},
-            tunables=tunables,
-            includes=("<algorithm>", "<type_traits>"),
+            tunables=self.tunables,
+            includes=(*tile.INCLUDES, "<type_traits>"),
             used={w.source, *e.parameters},
             meanings={"STREAM": "output bypasses the caches", "BANDS": "parallel bands of a plane"},
         )
@@ -187,16 +229,36 @@ class Plan:
         w, e = self.window, self.epilogue
         divide = _divide(w)
         split = w.stride[2] > 1
-        setup = _COLUMN_COUNTS if "columns" in divide else ""
-        inside = _ROWS_INSIDE if "columns" in divide else ""
+        counts = "columns" in divide
+        buffers = {
+            "line": "LINE",
+            **({"phases": "SW * PHASE"} if split else {}),
+            **({"columns": "PHASE"} if counts else {}),
+        }
         index = ["plane", *{1: [], 2: ["oh"], 3: ["od", "oh"]}[w.rank]]
-        value = f"combine_columns({'phases' if split else 'line'}, j){divide}"
+        value = f"combine_columns({'phases, PHASE' if split else 'line'}, j){divide}"
         row = e.loop(index, w.out[2], "OW", value, stream="STREAM")
         body = _BODY.replace("@SOURCE@", w.source).replace("@IDENTITY@", _IDENTITY[w.kind])
-        body = body.replace("@PHASES@", ", phases[SW][PHASE]" if split else "")
-        body = body.replace("@SPLIT@", "      split(line, phases);\n" if split else "")
-        body = body.replace("@SETUP@", setup).replace("@INSIDE@", inside)
+        held = _held(buffers) if self.sizes.varies("LINE") else _on_stack(buffers)
+        body = body.replace("@BUFFERS@", held + (_COLUMN_COUNTS if counts else ""))
+        body = body.replace("@SPLIT@", "      split(line, phases, SPAN, PHASE);\n" if split else "")
+        body = body.replace("@INSIDE@", _ROWS_INSIDE if counts else "")
         return body.replace("@ROW@", textwrap.indent("\n".join(row), " " * 6)).strip("\n").split("\n")
+
+
+def _on_stack(buffers: Mapping[str, str]) -> str:
+    sized = ", ".join(f"{name}[{size}]" for name, size in buffers.items())
+    return f"  alignas(REGISTER) real {sized};\n"
+
+
+def _held(buffers: Mapping[str, str]) -> str:
+    """Buffers of sizes that are known only now."""
+    lines, last = [], ""
+    for name, size in buffers.items():
+        at = last or f"scratch<0>({' + '.join(buffers.values())})"
+        lines.append(f"  real* __restrict const {name} = {at};\n")
+        last = f"{name} + {size}"
+    return "".join(lines)
 
 
 _IDENTITY = {"max": "-__builtin_inf()", "avg": "0"}
@@ -206,20 +268,21 @@ _COUNTS = {
 }
 
 _ROWS = """
-// line[j] = combination over the window's rows of their column j.
-template <class T> static inline void combine_rows(const T* const* rows, int64_t count, real* line) {
-  const auto pass = [&](auto n) {
-    for (int64_t j = 0; j + W <= IW; j += W) {
+// line[j] = combination over the window's rows of their column j < width.
+template <class T>
+static inline void combine_rows(const T* const* rows, int64_t count, int64_t width, real* __restrict line) {
+  const auto pass = [=](auto n) {
+    const auto at = [=](int64_t j) {
       vec v = load(rows[0] + j);
       for (int64_t k = 1; k < n; ++k) v = combine(v, load(rows[k] + j));
       store(line + j, v);
-    }
-    if (constexpr int64_t rest = IW % W; rest > 0) {
-      constexpr int64_t j = IW - rest;
-      vec v = load_part(rows[0] + j, rest);
-      for (int64_t k = 1; k < n; ++k) v = combine(v, load_part(rows[k] + j, rest));
-      store_part(line + j, v, rest);
-    }
+    };
+    for (int64_t j = 0; j + W <= width; j += W) at(j);
+    if (width < W) {
+      vec v = load_part(rows[0], width);
+      for (int64_t k = 1; k < n; ++k) v = combine(v, load_part(rows[k], width));
+      store_part(line, v, width);
+    } else if (width % W) at(width - W);  // overlaps the one before
   };
   if (count == KD * KH) pass(std::integral_constant<int64_t, KD * KH>{});  // inside: the compiler unrolls
   else if (count > 0) pass(count);
@@ -228,24 +291,34 @@ template <class T> static inline void combine_rows(const T* const* rows, int64_t
 
 _COLUMNS = """
 // W neighbouring outputs from column j on.
-template <class Line> static inline vec combine_columns(const Line& line, int64_t j) {
-  vec v = load(@FIRST@);
+static inline vec combine_columns(const real* line, int64_t j) {
+  vec v = load(line + j);
 #pragma GCC unroll 16
-  for (int64_t k = 1; k < KW; ++k) v = combine(v, load(@FROM@));
+  for (int64_t k = 1; k < KW; ++k) v = combine(v, load(line + j + k * DW));
+  return v;
+}
+"""
+
+_PHASES = """
+// W neighbouring outputs from column j on.
+static inline vec combine_columns(const real* phases, int64_t phase, int64_t j) {
+  vec v = load(phases + j);
+#pragma GCC unroll 16
+  for (int64_t k = 1; k < KW; ++k) v = combine(v, load(phases + (k * DW % SW) * phase + j + k * DW / SW));
   return v;
 }
 """
 
 _BODY = """
-constexpr int64_t band_rows = (OH + BANDS - 1) / BANDS;
-#pragma omp parallel for collapse(2) schedule(static)
-for (int64_t plane = 0; plane < PLANES; ++plane) {
+#pragma omp parallel
+{
+@BUFFERS@#pragma omp for collapse(2) schedule(static)
+  for (int64_t plane = 0; plane < PLANES; ++plane)
   for (int64_t band = 0; band < BANDS; ++band) {
-    alignas(REGISTER) real line[LINE]@PHASES@;
     std::fill(line, line + LINE, real(@IDENTITY@));
-@SETUP@    const auto* const x = @SOURCE@_p + plane * (ID * IH * IW);
+    const auto* const x = @SOURCE@_p + plane * (ID * IH * IW);
     for (int64_t od = 0; od < OD; ++od)
-    for (int64_t oh = band * band_rows; oh < std::min(OH, (band + 1) * band_rows); ++oh) {
+    for (int64_t oh = band * BAND; oh < std::min<int64_t>(OH, (band + 1) * BAND); ++oh) {
       decltype(+x) rows[KD * KH];  // the window's rows that lie inside the plane
       int64_t count = 0;
       for (int64_t kd = 0; kd < KD; ++kd)
@@ -253,7 +326,7 @@ for (int64_t plane = 0; plane < PLANES; ++plane) {
         const int64_t id = od * SD - PD + kd * DD, ih = oh * SH - PH + kh * DH;
         if (id >= 0 && id < ID && ih >= 0 && ih < IH) rows[count++] = x + (id * IH + ih) * IW;
       }
-      combine_rows(rows, count, line + PW);
+      combine_rows(rows, count, IW, line + PW);
 @SPLIT@@INSIDE@@ROW@
     }
   }
@@ -261,8 +334,7 @@ for (int64_t plane = 0; plane < PLANES; ++plane) {
 if (STREAM) streams_done();
 """
 
-_COLUMN_COUNTS = """    alignas(REGISTER) real columns[PHASE];  // how many columns of each output's window count
-    for (int64_t j = 0; j < PHASE; ++j) columns[j] = real(counted(j, KW, SW, PW, IW));
+_COLUMN_COUNTS = """  for (int64_t j = 0; j < PHASE; ++j) columns[j] = real(counted(j, KW, SW, PW, IW));
 """
 _ROWS_INSIDE = """      const real inside = real(counted(od, KD, SD, PD, ID) * counted(oh, KH, SH, PH, IH));
 """
@@ -280,8 +352,8 @@ def _divide(w: Window) -> str:
         return ""
     if w.divisor is not None:
         return f" / real({w.divisor})"
-    whole = all(
-        (o - 1) * s - p + k <= i + p
+    whole = not w.ceil or all(  # no window hangs over; where sizes vary, only the rounding can promise it
+        len(set(i)) == 1 and (o[0] - 1) * s - p + k <= i[0] + p
         for o, s, p, k, i in zip(w.out, w.stride, w.pad, w.kernel, w.size, strict=True)
     )
     if whole and (w.include_pad or not any(w.pad)):
@@ -298,46 +370,25 @@ def _split(w: Window) -> str:
 
 
 _SPLIT2 = """
-// phases[p][j] = line[2 j + p]
-static inline void split(const real* line, real (&phases)[SW][PHASE]) {
+// phases[p * phase + j] = line[2 j + p]
+static inline void split(const real* __restrict line, real* __restrict phases, int64_t span, int64_t phase) {
   mask even;
   for (int i = 0; i < W; ++i) even[i] = 2 * i;
-  for (int64_t j = 0; j < SPAN; j += W) {
+  for (int64_t j = 0; j < span; j += W) {
     const vec a = load(line + 2 * j), b = load(line + 2 * j + W);
-    store(phases[0] + j, __builtin_shuffle(a, b, even));
-    store(phases[1] + j, __builtin_shuffle(a, b, even + 1));
+    store(phases + j, __builtin_shuffle(a, b, even));
+    store(phases + phase + j, __builtin_shuffle(a, b, even + 1));
   }
 }
 """
 _SPLIT = """
-// phases[p][j] = line[SW j + p]
-static inline void split(const real* line, real (&phases)[SW][PHASE]) {
-  for (int64_t j = 0; j < SPAN; ++j)
-    for (int64_t p = 0; p < SW; ++p) phases[p][j] = line[SW * j + p];
+// phases[p * phase + j] = line[SW j + p]
+static inline void split(const real* __restrict line, real* __restrict phases, int64_t span, int64_t phase) {
+  for (int64_t j = 0; j < span; ++j)
+    for (int64_t p = 0; p < SW; ++p) phases[p * phase + j] = line[SW * j + p];
 }
 """
 
 
 def _by(sizes: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in sizes)
-
-
-def _constants(w: Window) -> str:
-    names = []
-    for prefix, sizes in (
-        ("I", w.size),
-        ("O", w.out),
-        ("K", w.kernel),
-        ("S", w.stride),
-        ("P", w.pad),
-        ("D", w.dilation),
-    ):
-        names.append(", ".join(f"{prefix}{axis} = {n}" for axis, n in zip("DHW", sizes, strict=True)))
-    return (
-        f"constexpr int64_t PLANES = {w.planes};\n"
-        "// input I*, output O*, kernel K*, stride S*, padding P*, dilation D*; D = depth, H = height, W = width\n"
-        + "".join(f"constexpr int64_t {line};\n" for line in names)
-        + "constexpr int64_t SPAN = ((OW - 1) * SW + (KW - 1) * DW) / SW + 1;  // columns of one phase\n"
-        "constexpr int64_t PHASE = (SPAN + 2 * W) / W * W;\n"
-        "constexpr int64_t LINE = std::max(PW + (IW + W - 1) / W * W, PHASE * SW) + W;\n\n"
-    )

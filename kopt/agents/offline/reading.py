@@ -105,7 +105,6 @@ _KERNEL_WORDS = frozenset(
     [
         "across",
         "advance",
-        "band_rows",
         "bf16",
         "combine",
         "combine_columns",
@@ -137,6 +136,7 @@ _KERNEL_WORDS = frozenset(
         "stream",
         "streams_done",
         "wide",
+        "window_count",
     ]
 )
 

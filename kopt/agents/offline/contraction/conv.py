@@ -2,20 +2,24 @@
 
 For output rows of a block, column c of the product's right side at k = (channel, row, column of the window) is the
 input shifted by that window position. Nothing is unrolled to memory (no im2col): the block's input rows are copied
-once, padded with zeros, into the nearest cache, and the micro-kernel reads each k at its own offset there.
+once, padded with zeros, into the nearest cache, and the micro-kernel reads each k at its own offset there. The window
+is fixed; images, channels and filters may vary in number and size between workloads.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from kopt.agents.offline.axes import Size
 from kopt.agents.offline.contraction import tile
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue
-from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
+from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported, Value
+from kopt.agents.offline.windows import Sizes, Slide, extent, named_outputs
 from kopt.words import Candidate, Tunable
 
 OPS = {
@@ -30,7 +34,10 @@ L2_REALS = 160_000
 
 @dataclass(frozen=True)
 class Shape:
-    """The geometry, always two spatial dimensions (height 1 for conv1d)."""
+    """The geometry, always two spatial dimensions (height 1 for conv1d).
+
+    Numbers are those of the first workload, which block sizes are chosen for; ``sizes`` and ``outs`` have all.
+    """
 
     source: str
     weight: str
@@ -40,12 +47,26 @@ class Shape:
     channels: int
     filters: int
     groups: int
-    size: tuple[int, int]
-    out: tuple[int, int]
+    sizes: tuple[Size, Size]
+    outs: tuple[Size, Size]
     kernel: tuple[int, int]
     stride: tuple[int, int]
     pad: tuple[int, int]
     dilation: tuple[int, int]
+    same: bool
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        return self.outs[0][0], self.outs[1][0]
+
+    @property
+    def slides(self) -> tuple[Slide, ...]:
+        """The window along each axis."""
+        return tuple(
+            Slide(k, s, p, d, same=self.same)
+            for k, s, p, d in zip(self.kernel, self.stride, self.pad, self.dilation, strict=True)
+        )
 
     @property
     def pitch(self) -> int:
@@ -60,12 +81,11 @@ class Shape:
 
 def plan(graph: Graph, node: Node) -> Plan:
     """The plan for a convolution, or Unsupported with the reason."""
-    if graph.dynamic:
-        raise Unsupported("convolution kernels are made for fixed sizes only")
     shape = _shape(graph, node)
-    tail = Epilogue(graph, node.name)
+    sizes = _sizes(graph, shape)
+    tail = Epilogue(dataclasses.replace(graph, sizes=named_outputs("HW", shape.outs)), node.name)
     tail.merge(1, 1, *((1, 1) if shape.rank == 2 else (1,)))
-    made = Plan(graph, shape, tail)
+    made = Plan(graph, shape, sizes, tail)
     made.source()  # says now if it cannot be written
     return made
 
@@ -91,11 +111,14 @@ def _shape(graph: Graph, node: Node) -> Shape:
     if w.shape[0] // groups < 4:
         raise Unsupported(f"{w.shape[0] // groups} filter(s) per group: too few for a register tile")
     stride, dilation = _two(node.args["stride"], rank, 1), _two(node.args["dilation"], rank, 1)
+    if len({s[2:] for s in w.shapes}) > 1:
+        raise Unsupported("the window of the convolution varies")
     kernel = _two(w.shape[2:], rank, 1)
     padding = node.args["padding"]
+    same = padding == "same"
     if padding == "valid":
         padding = (0,) * rank
-    elif padding == "same":
+    elif same:
         padding = tuple(d * (k - 1) // 2 for d, k in zip(dilation, kernel, strict=True))[-rank:]
     return Shape(
         source=names["input"],
@@ -106,17 +129,53 @@ def _shape(graph: Graph, node: Node) -> Shape:
         channels=x.shape[1],
         filters=w.shape[0],
         groups=groups,
-        size=_two(x.shape[2:], rank, 1),
-        out=_two(out.shape[2:], rank, 1),
+        sizes=_extents(x, rank),
+        outs=_extents(out, rank),
         kernel=kernel,
         stride=stride,
         pad=_two(padding, rank, 0),
         dilation=dilation,
+        same=same,
     )
 
 
+def _sizes(graph: Graph, s: Shape) -> Sizes:
+    """What the kernel calls its sizes."""
+    made = Sizes()
+    channels, filters = extent(graph, s.source, 1), extent(graph, s.weight, 0)
+    made.put({"IMAGES": extent(graph, s.source, 0), "GROUPS": str(s.groups)})
+    made.put(
+        {"CG": _shared(channels, s.groups), "OG": _shared(filters, s.groups)}, "channels, filters per group"
+    )
+    size = [*(["1"] if s.rank == 1 else []), *(extent(graph, s.source, 2 + d) for d in range(s.rank))]
+    made.put_window("HW", size, s.sizes, s.outs, s.slides)
+    made.put({"DEPTH": "CG * KH * KW", "PANELS": "(OG + MR - 1) / MR"})
+    made.put({"MOST": "std::max<int64_t>(1, KC / (KH * KW))"})
+    made.put({"CHANNELS": "std::min<int64_t>(CG, MOST)"}, "per pass over k")
+    made.put({"BLOCK": "std::min<int64_t>(ROWS, OH)"})
+    made.put({"HIGH": "BLOCK + (KH - 1) * DH / SH", "PITCH": "OW + (KW - 1) * DW / SW"})
+    made.put({"PHASE": "HIGH * PITCH", "CHANNEL": "SH * SW * PHASE"}, "one stride phase, all of a channel's")
+    made.put(
+        {"PITCHED": "((BLOCK - 1) * PITCH + OW + NV * W - 1) / (NV * W) * (NV * W)"}, "results of a filter"
+    )
+    return made
+
+
+def _shared(text: str, groups: int) -> str:
+    if text.isdigit():
+        return str(int(text) // groups)
+    return text if groups == 1 else f"{text} / {groups}"
+
+
+def _extents(value: Value, rank: int) -> tuple[Size, Size]:
+    """Height and width in every trace."""
+    if rank == 1:
+        return (1,) * len(value.shapes), value.extents(2)
+    return value.extents(2), value.extents(3)
+
+
 def _two(value: Any, rank: int, lead: int) -> tuple[int, int]:
-    items = tuple(value) if isinstance(value, tuple) else (value,)
+    items = tuple(int(n) for n in value) if isinstance(value, tuple) else (int(value),)
     if len(items) == 1:
         items *= rank
     return (lead, items[0]) if rank == 1 else (items[0], items[1])
@@ -128,6 +187,7 @@ class Plan:
 
     graph: Graph
     shape: Shape
+    sizes: Sizes
     after: Epilogue
     title: str = field(init=False)
     reason: str = field(init=False)
@@ -178,7 +238,7 @@ class Plan:
         s, e = self.shape, self.after
         index = ["image", "(group * OG + o)", *(["(top + r)"] if s.rank == 2 else [])]
         value = "load(sums + o * PITCHED + r * PITCH + j)" + (" + bias" if s.bias else "")
-        store = e.loop(index, s.out[1], "OW", value)
+        store = e.loop(index, s.outs[1], "OW", value)
         if s.bias:
             store.insert(0, f"const vec bias = splat(get({s.bias}_p + group * OG + o));")
         body = _BODY.replace("@X@", s.source).replace("@W@", s.weight)
@@ -201,8 +261,8 @@ class Plan:
             self.graph,
             title=self.title,
             comment=comment,
-            functions=self._constants() + tile.SCRATCH + tile.MULTIPLY,
-            body=body.strip("\n").split("\n"),
+            functions="\n".join(self.sizes.constants) + "\n" + tile.SCRATCH + tile.MULTIPLY,
+            body=[*self.sizes.variables, *body.strip("\n").split("\n")],
             helpers=e.helpers,
             tunables=self.tunables,
             includes=tile.INCLUDES,
@@ -210,41 +270,9 @@ class Plan:
             meanings={**tile.MEANINGS, "ROWS": "output rows per block"},
         )
 
-    def _constants(self) -> str:
-        s = self.shape
-        pairs = (
-            ("I", s.size),
-            ("O", s.out),
-            ("K", s.kernel),
-            ("S", s.stride),
-            ("P", s.pad),
-            ("D", s.dilation),
-        )
-        lines = ", ".join(
-            f"{p}{axis} = {n}" for p, sizes in pairs for axis, n in zip("HW", sizes, strict=True)
-        )
-        return _CONSTANTS.format(
-            images=s.images, groups=s.groups, cg=s.channels // s.groups, og=s.filters // s.groups,
-            sizes="\n    ".join(textwrap.wrap(lines, 90)),
-        )  # fmt: skip
-
-
-_CONSTANTS = """
-constexpr int64_t IMAGES = {images}, GROUPS = {groups}, CG = {cg}, OG = {og};  // CG channels, OG filters per group
-// input I*, output O*, kernel K*, stride S*, padding P*, dilation D*; H = height, W = width
-constexpr int64_t
-    {sizes};
-constexpr int64_t DEPTH = CG * KH * KW, PANELS = (OG + MR - 1) / MR;
-constexpr int64_t CHANNELS = std::min<int64_t>(CG, std::max<int64_t>(1, KC / (KH * KW)));  // per pass over k
-constexpr int64_t BLOCK = std::min<int64_t>(ROWS, OH);
-// One stride phase of the copied rows; a channel has SH * SW of them.
-constexpr int64_t HIGH = BLOCK + (KH - 1) * DH / SH, PITCH = OW + (KW - 1) * DW / SW, PHASE = HIGH * PITCH;
-constexpr int64_t CHANNEL = SH * SW * PHASE;
-constexpr int64_t PITCHED = ((BLOCK - 1) * PITCH + OW + NV * W - 1) / (NV * W) * (NV * W);  // results of a filter
-"""
 
 _BODY = """
-int32_t places[CHANNELS * KH * KW];  // where window position k lies in the copied rows
+int32_t places[MOST * KH * KW];  // where window position k lies in the copied rows
 for (int64_t c = 0, k = 0; c < CHANNELS; ++c)
   for (int64_t kh = 0; kh < KH; ++kh)
     for (int64_t kw = 0; kw < KW; ++kw, ++k)
@@ -259,7 +287,7 @@ real* const panels = scratch<0>(GROUPS * PANELS * MR * DEPTH);
       for (int64_t k = 0; k < DEPTH; ++k)
         panels[(p * DEPTH + k) * MR + i] = first + i < OG ? get(@W@_p + (group * OG + first + i) * DEPTH + k) : 0;
   }
-  constexpr int64_t ROOM = (CHANNELS * CHANNEL + 2 * NR + W) / W * W;
+  const int64_t ROOM = (CHANNELS * CHANNEL + 2 * NR + W) / W * W;
   real* const rows = scratch<1>(ROOM + PANELS * MR * PITCHED + W);
   real* const sums = rows + ROOM;
 #pragma omp for collapse(3) schedule(static)
