@@ -29,6 +29,12 @@ def swiglu(x: torch.Tensor) -> torch.Tensor:
     return F.silu(a) * b
 
 
+def rotary(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    half = x.shape[-1] // 2
+    rotated = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
+    return x * cos.unsqueeze(1) + rotated * sin.unsqueeze(1)
+
+
 def in_place(x: torch.Tensor) -> torch.Tensor:
     y = x * 2
     y.relu_()
@@ -44,6 +50,12 @@ CASES: dict[str, tuple[Any, Callable[[], tuple[torch.Tensor, ...]], list[str]]] 
     ),
     "in_place": (in_place, lambda: (r(33, 101),), ["flat"]),
     "swiglu": (swiglu, lambda: (r(7, 50),), ["flat"]),
+    "rotary": (rotary, lambda: (r(7, 3, 74), r(7, 74), r(7, 74)), ["flat"]),
+    "three_pieces": (
+        lambda x, y: torch.cat((x, torch.relu(y), x * 2), 1),
+        lambda: (r(5, 6, 35), r(5, 6, 35)),
+        ["flat"],
+    ),
     "broadcast": (lambda x, y: x * y + y, lambda: (r(4, 6, 35), r(6, 1)), ["flat"]),
     "softmax_inner": (lambda x: F.softmax(x, -1), lambda: (r(9, 1001),), ["rows"]),
     "softmax_outer": (lambda x: F.softmax(x, 1), lambda: (r(3, 17, 35),), ["columns"]),

@@ -127,6 +127,26 @@ def _split(c: Call) -> tuple[Term, ...]:
     return tuple(c.low.slice(x, dim, (b,), 1, (n,)) for b, n in zip(begins, sizes, strict=True))
 
 
+@register("cat", "concat", "concatenate")
+def _cat(c: Call) -> Term:
+    """Equal pieces: the dimension becomes which piece, then where in it, and the piece is chosen by that number."""
+    held = [r.name for r in c.get("tensors") if isinstance(r, Ref)]
+    if len({tuple(c.shape(name)) for name in held}) != 1:
+        raise Unsupported("a concatenation of pieces of unequal size")
+    terms = [c.low.term(name) for name in held]
+    dims = c.low.broadcast(*terms)
+    dim = int(c.get("dim", 0)) % len(dims)
+    spread = (*dims[:dim], [], *dims[dim:])
+    which = c.low.numbers(len(terms))
+    along = Term(
+        which.expr, (*([] for _ in dims[:dim]), which.dims[0], *([] for _ in dims[dim:])), which.dtype
+    )
+    made, *rest = (Term(t.expr, spread, t.dtype) for t in terms)
+    for number, piece in enumerate(rest, 1):
+        made = c.low.op("where", c.low.op("eq", along, number, dtype="bool"), piece, made)
+    return Term(made.expr, (*dims[:dim], [*which.dims[0], *dims[dim]], *dims[dim + 1 :]), terms[0].dtype)
+
+
 def _filled(value: float) -> Lowering:
     def run(c: Call) -> Term:
         shape: Sequence[Size] = c.shape(c.node.name)

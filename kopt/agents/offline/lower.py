@@ -7,6 +7,7 @@ loop generator serves both. The definitions of the operators are in :mod:`aten`;
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -160,6 +161,19 @@ class Lowerer:
     def number(self, value: Number, dtype: str = "float32") -> Term:
         """A literal as a tensor without dimensions."""
         return Term(self.pool.const(value), (), dtype)
+
+    def numbers(self, count: int) -> Term:
+        """0, 1, ... ``count - 1`` along an axis of their own, as a constant tensor of the graph."""
+        name = f"NUMBERS{count}_{len(self.graph.constants)}"  # in capitals, as no parameter is
+        dtype = "float64" if any(v.dtype == "float64" for v in self.graph.values.values()) else "float32"
+        shape = (count,)
+        value = Value(name, shape, dtype, (1,), (shape,) * self.traces)
+        self.graph = dataclasses.replace(
+            self.graph,
+            values={**self.graph.values, name: value},
+            constants={**self.graph.constants, name: tuple(range(count))},
+        )
+        return self.term(name)
 
     def count(self, dims: Sequence[Dim]) -> Term:
         """The number of elements of some dimensions, as a literal or, where it varies, as a run-time value."""
