@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kopt.words import Evaluation
 
 SHOWN = 8
+NOTES = 6
+"""Notes that are printed: models may leave one for each of their replies."""
 
 
 def show_result(out: Console, result: RunResult) -> None:
@@ -32,8 +34,10 @@ def show_result(out: Console, result: RunResult) -> None:
         out.print(f"[bold yellow]{_nothing(result)}[/]  {escape(result.reason)}", soft_wrap=True)
         if result.best is not None:
             out.print(f"  the best correct candidate: {_gains(result.best)}", soft_wrap=True)
-    for note in result.notes:
+    for note in result.notes[:NOTES]:
         out.print(f"  [dim]note[/] {escape(note)}", soft_wrap=True)
+    if len(result.notes) > NOTES:
+        out.print(f"  [dim]{len(result.notes) - NOTES} more notes; `--json` has them all[/]", soft_wrap=True)
     paid = [amount(name, result.spent[name]) for name in ("dollars", "tokens") if result.spent.get(name)]
     if paid:
         out.print(f"  the models cost {', '.join(paid)}", soft_wrap=True)

@@ -23,7 +23,8 @@ class RunResult:
         kernel: the winner's name in the library, or None.
         patch: the winner of a code problem as a git patch, or None.
         reason: why the run ended as it did, in one line.
-        notes: what the proposer left out and why, and what else a user should know.
+        notes: what else a user should know, and last what the strategy has to say: what its proposer left out and why,
+            or what became of the models' replies.
         evaluated: how many candidates were evaluated, over all sessions of the run.
         seconds: wall time, over all sessions of the run.
         spent: every resource the ledger counted, over all sessions: evaluations, device seconds, dollars, tokens.

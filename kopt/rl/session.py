@@ -151,9 +151,9 @@ class Session:
                 line = (str(error) or type(error).__name__).splitlines()[0]
                 self.store.set_status(lease, RunStatus.FAILED, reason=line, spent=self.ledger.spent)
                 raise
-            remarks = (*notes, *self.models.remarks(), *(() if loop.made and not agent else policy.explain()))
+            told = tuple(dict.fromkeys(policy.explain()))
             kind = "program" if self.problem.format == "code" else "kernel"
-            reason = _summary(loop, ended, best, won, remarks, kind)
+            reason = _summary(loop, ended, best, won, told, kind)
             self.store.set_status(
                 lease,
                 RunStatus.FINISHED,
@@ -170,7 +170,7 @@ class Session:
             won=won,
             kernel=admitted,
             reason=reason,
-            notes=remarks,
+            notes=(*notes, *self.models.remarks(), *told),
             evaluated=len({stored.candidate for stored in evaluations}),
             seconds=self.ledger.spent[SECONDS],
             spent=self.ledger.spent,
@@ -223,14 +223,13 @@ class Session:
 
 
 def _summary(
-    loop: Loop, ended: str, best: Evaluation | None, won: bool, remarks: tuple[str, ...], kind: str
+    loop: Loop, ended: str, best: Evaluation | None, won: bool, told: tuple[str, ...], kind: str
 ) -> str:
     """Why the run ended as it did, in one line."""
     if won:
         return f"verified a faster {kind}; {ended}"
     if not loop.made:
-        why = remarks[-1] if remarks else ended
-        return f"nothing to try: {why}"
+        return f"nothing to try: {told[-1] if told else ended}"
     if best is not None:
         return f"no candidate beats the better baseline with certainty; {ended}"
     return f"no candidate was confirmed correct and faster ({_why(list(loop.made.values()))}); {ended}"

@@ -39,7 +39,7 @@ class Strategy(Protocol):
         """What came of the trial that was asked for last."""
 
     def explain(self) -> list[str]:
-        """Lines for the user: why there was nothing to try, or what was left out."""
+        """Lines for the user: why there was nothing to try, or what was left out; the most telling last."""
 
     def close(self) -> None:
         """Let go of whatever it holds: nothing more will be asked or told."""

@@ -59,6 +59,26 @@ def test_what_was_tried_is_not_proposed_again(trace_json: Any) -> None:
     assert [c.digest for c in OfflineProposer().propose(tried)] == [c.digest for c in rest]
 
 
+def test_what_was_left_out_is_told_although_something_was_made(trace_json: Any) -> None:
+    graph = [trace_json(lambda x: F.softmax(x, -1), torch.randn(n, 100)) for n in (8, 5)]
+    proposer = OfflineProposer()
+    assert {c.language for c in proposer.propose(context(graph))} == {Language.CPP}
+    assert proposer.explain() == ["no Triton kernel: Triton kernels are generated for fixed sizes only"]
+    next(iter(proposer.propose(context(graph))))
+    assert proposer.explain() == []  # nobody asked for what comes after the first
+
+
+def test_the_most_telling_reason_is_the_last(trace_json: Any) -> None:
+    class Pooled(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.max_pool2d(torch.exp(x), 2)
+
+    proposer = OfflineProposer()
+    assert list(proposer.propose(context(trace_json(Pooled(), torch.randn(1, 2, 8, 8))))) == []
+    *others, last = proposer.explain()
+    assert "computed first" in last and any("no lowering" in reason for reason in others)
+
+
 def test_an_operation_without_lowering_is_named(trace_json: Any) -> None:
     proposer = OfflineProposer()
     assert list(proposer.propose(context(trace_json(lambda x: torch.linalg.inv(x), torch.randn(4, 4))))) == []

@@ -12,7 +12,7 @@ from typing import Any
 
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.expr import Expr
-from kopt.agents.offline.graph import Node, Ref, Unsupported
+from kopt.agents.offline.graph import Node, NoLowering, Ref, Unsupported
 from kopt.agents.offline.lower import Lowerer, Term
 
 Make = Callable[..., Expr]
@@ -75,12 +75,13 @@ def lower(low: Lowerer, node: Node) -> Term | tuple[Term, ...]:
     """Lower one operation.
 
     Raises:
-        Unsupported: it has no lowering here.
+        NoLowering: nothing here knows it.
+        Unsupported: it is known, but not in this form.
     """
     for module in MODULES:
         importlib.import_module(module)  # its entries register themselves
 
     operation = OPERATIONS.get(base(node.op))
     if operation is None:
-        raise Unsupported(f"{node.op} has no lowering")
+        raise NoLowering(f"{node.op} has no lowering")
     return operation(Call(low, node))

@@ -82,20 +82,23 @@ class FusedPlan:
         self.kinds = piece.kinds
         self.title = f"fused {' then '.join(self.kinds)}"
         self.reason = "every input is read from memory once and no intermediate tensor is written"
-        self.left_out: list[str] = []
         self._pieces = [piece]
         if piece.keeps:
             again = generate(lowered, self.cores, keep=False)
             self._pieces.append(again)
 
     def candidates(self) -> Iterator[Candidate]:
-        """C++ kernels (expensive values kept from pass to pass, or computed again), then the Triton kernel."""
+        """C++ kernels (expensive values kept from pass to pass, or computed again), then the Triton kernel.
+
+        Raises:
+            Unsupported: after the C++ kernels, where there can be no Triton kernel.
+        """
         for piece in self._pieces:
             yield self._candidate(piece)
         try:
             yield triton_emit.candidate(self.lowered, self.title)
         except Unsupported as refusal:
-            self.left_out.append(f"no Triton kernel: {refusal}")
+            raise Unsupported(f"no Triton kernel: {refusal}") from None
 
     def _candidate(self, piece: Piece) -> Candidate:
         comment = [*(f"{s.tensor} = {s.expr}" for s in self.lowered.outputs)]

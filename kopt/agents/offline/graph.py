@@ -29,6 +29,10 @@ class Unsupported(Exception):
     """A graph that a generator recognises but cannot turn into a kernel; the message says why, in one line."""
 
 
+class NoLowering(Unsupported):
+    """An operation that nothing here knows. Where a pattern has a reason of its own, that one tells more."""
+
+
 @dataclass(frozen=True)
 class Ref:
     """A reference to a value of the graph by name."""

@@ -12,7 +12,7 @@ import importlib.util
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from kopt.agents.offline.graph import Graph, Unsupported
+from kopt.agents.offline.graph import Graph, NoLowering, Unsupported
 from kopt.words import Candidate
 
 PATTERNS = (
@@ -34,23 +34,32 @@ class Plan(Protocol):
     """One line: why this should beat the reference."""
 
     def candidates(self) -> Iterable[Candidate]:
-        """Kernels, best guess first; structural variants after it."""
+        """Kernels, best guess first; structural variants after it.
+
+        Raises:
+            Unsupported: after the last of them, where one more was thought of but cannot be made: why.
+        """
         ...
 
 
 def recognise(graph: Graph) -> tuple[list[Plan], list[str]]:
-    """Ask every pattern module. Returns the plans, and why modules that know the graph made none."""
+    """Ask every pattern module.
+
+    Returns the plans, and why modules that know the graph made none: the most telling reason last, which is the most
+    specific module's, but for an operation that nothing knows.
+    """
     plans: list[Plan] = []
-    refusals: list[str] = []
+    refusals: list[Unsupported] = []
     for module in _modules():
         try:
             plan = module.recognise(graph)
         except Unsupported as refusal:
-            refusals.append(str(refusal))
+            refusals.insert(0, refusal)
             continue
         if plan is not None:
             plans.append(plan)
-    return plans, refusals
+    refusals.sort(key=lambda refusal: not isinstance(refusal, NoLowering))
+    return plans, list(dict.fromkeys(map(str, refusals)))
 
 
 class _Pattern(Protocol):

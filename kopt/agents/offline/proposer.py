@@ -35,7 +35,7 @@ class OfflineProposer:
                 yield candidate
 
     def explain(self) -> list[str]:
-        """Why the last :meth:`propose` had nothing, or less than it might: one line per reason."""
+        """Why the last :meth:`propose` had nothing, or what it left out: a line each, the most telling last."""
         return list(self._reasons)
 
     def _candidates(self, context: Context) -> Iterator[Candidate]:
@@ -59,7 +59,7 @@ class OfflineProposer:
             except UNFIT as error:
                 self._reasons.append(_unfit(error))
         if not made:
-            self._reasons += refusals
+            self._reasons[:0] = refusals
         if not made and not self._reasons:
             operations = sorted({node.op for node in graph.live()})
             self._reasons.append(
