@@ -89,7 +89,7 @@ def fooled(attack: Attack, text: str) -> bool:
 @pytest.mark.parametrize("attack", MEANT, ids=lambda a: a.name)
 def test_fools_a_naive_checker(said: dict[str, str], attack: Attack, tmp_path: Path) -> None:
     text = said[attack.name]
-    for _ in range(2):  # a naive checker's times are as noisy as the machine
+    for _ in range(6):  # a naive checker's times are as noisy as the machine; what lies past an end is luck
         if fooled(attack, text):
             return
         text = judged(tmp_path, [attack])[attack.name]
