@@ -94,7 +94,7 @@ def test_a_run_goes_on_past_all_of_them(problem, tmp_path):
     last = CPP.replace("* 2.0f + 1.0f;", "* 2.0f + 1.0f;\n  misbehave(out, n);")
     kernel.write_text(MODES + last)
     home = {"KOPT_HOME": str(tmp_path / "home")}
-    limits = {"KOPT_CALL_SECONDS": "5", "KOPT_MEMORY_BYTES": str(1 << 30)}
+    limits = {"KOPT_CALL_SECONDS": "3", "KOPT_MEMORY_BYTES": str(1 << 30)}
     done = kopt("optimize", problem, "--candidate", kernel, "--json", env={**home, **limits})
     document = json.loads(done.stdout)
     assert document["best"]["verdict"] == "correct", done.stderr

@@ -20,6 +20,7 @@ def python(language: Language) -> Candidate:
     )
 
 
+@ONE_BACKEND
 def test_an_open_sandbox_is_taken_as_it_is(sandbox):
     assert open_sandbox(sandbox) is sandbox
 
