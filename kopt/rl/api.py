@@ -11,7 +11,6 @@ from kopt.rl.candidate_file import read_candidate
 from kopt.rl.code_candidate import read_change
 from kopt.rl.problem_file import open_problem
 from kopt.sandbox import open_sandbox
-from kopt.sandbox.builder import DEVICE
 from kopt.settings import Settings
 from kopt.settings import settings as process_settings
 from kopt.words import Candidate, Evaluation, Policy, Problem, Profile
@@ -116,7 +115,7 @@ def profile(
 
 
 def _refuse_arch(arch: str | None, candidate: Candidate | None) -> None:
-    if arch is not None and (candidate is None or candidate.language not in DEVICE):
+    if arch is not None and (candidate is None or not candidate.language.compiled_for_gpus):
         what = "a reference" if candidate is None else candidate.language.value
         raise UsageError(f"--arch {arch} is for CUDA and Triton, and this is {what}: leave it away")
 

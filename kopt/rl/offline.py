@@ -16,13 +16,12 @@ from typing import Protocol
 from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
 from kopt.rl.searching import Searching, Tuning
 from kopt.rl.strategy import Plan, Trial, score
-from kopt.words import Candidate, Language
+from kopt.words import Candidate
 
 TUNED = 2
 """How many base candidates are tuned."""
 WORTH_TUNING = 0.7
 """A base candidate this much worse than the best one is not tuned."""
-TIMED = (Language.CPP, Language.TORCH)
 CHECK_SECONDS = 10.0
 """What has to be left for a candidate that can only be checked."""
 
@@ -55,7 +54,7 @@ class Offline(Searching):
         first: Candidate | None = None
         untimed: list[Candidate] = []
         for candidate in self._source.propose():
-            if candidate.language not in TIMED:
+            if not candidate.language.timed:
                 untimed.append(candidate)
                 continue
             first = first or candidate

@@ -25,7 +25,7 @@ class Ahead:
         self._sandbox = sandbox
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="kopt-ahead")
         self._compiler: Future[RunnerHandle] | None = None
-        if candidate.language in (Language.CPP, Language.TORCH):  # others are not timed everywhere
+        if candidate.language.timed:
             self._compiler = self._threads.submit(sandbox.spawn, Role.REFERENCE, compiling=True)
         if candidate.language is Language.CPP:  # others' builds need to know shapes
             self._threads.submit(self._build, candidate)

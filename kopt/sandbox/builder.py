@@ -29,8 +29,6 @@ _LOG = 16_000
 _REPORT = 64_000
 _PRELUDE = "kopt_prelude.h"
 _ARTIFACT = 1 << 28
-DEVICE = (Language.CUDA, Language.TRITON)
-"""What is compiled for an architecture of :class:`kopt.settings.Arch`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +113,7 @@ class Builder:
             key |= {"sanitizer": sanitizer, "host": sanitized_sources()}
         if profiled:
             key["profiled"] = PROFILED
-        if candidate.language in DEVICE:
+        if candidate.language.compiled_for_gpus:
             key["arch"] = self.arch.value
         if candidate.language is Language.CUDA:
             cuda = places.cuda_root()

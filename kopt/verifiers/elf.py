@@ -22,17 +22,8 @@ _SHARED = 3
 _PT_LOAD, _PT_DYNAMIC, _WRITABLE = 1, 2, 2
 _SHT_DYNSYM = 11
 _NEEDED, _PLTRELSZ, _HASHED, _STRTAB, _SYMTAB, _RELA, _RELASZ, _RELAENT = 1, 2, 4, 5, 6, 7, 8, 9
-_STRSZ, _SYMENT, _REL, _RELSZ, _RELENT, _PLTREL, _TEXTREL, _JMPREL, _FLAGS = (
-    10,
-    11,
-    17,
-    18,
-    19,
-    20,
-    22,
-    23,
-    30,
-)
+_STRSZ, _SYMENT, _REL, _RELSZ, _RELENT = 10, 11, 17, 18, 19
+_PLTREL, _TEXTREL, _JMPREL, _FLAGS = 20, 22, 23, 30
 _GNU_HASH, _AUXILIARY, _FILTER = 0x6FFFFEF5, 0x7FFFFFFD, 0x7FFFFFFF
 _LOADED = (_NEEDED, _AUXILIARY, _FILTER)
 """Tags that name a library to be loaded; all others count once."""

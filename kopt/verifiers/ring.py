@@ -93,9 +93,8 @@ class Ring:
 
     def copy_inputs(self, source: Ring, slots: Sequence[int]) -> None:
         """Take the inputs of some slots from another ring of the same layout."""
-        chosen = (
-            slice(slots.start, slots.stop) if isinstance(slots, range) else list(slots)
-        )  # a range is quicker
+        # A slice is quicker than a list of numbers.
+        chosen = slice(slots.start, slots.stop, slots.step) if isinstance(slots, range) else list(slots)
         inputs = self.layout.role("input")
         if inputs and inputs[-1].offset + inputs[-1].nbytes <= self.layout.stride:
             end = inputs[-1].offset + inputs[-1].nbytes

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kopt.sandbox import BuildResult
-from kopt.sandbox.builder import DEVICE, uses_extensions
+from kopt.sandbox.builder import uses_extensions
 from kopt.sandbox.runner.toolchains import NO_DEVICES
 from kopt.verifiers import interpret, localise, sanitize, static, statistics
 from kopt.verifiers import policy as policies
@@ -107,7 +107,7 @@ class Trial:
 
     def _run(self, keep: ExitStack) -> None:
         self._read()
-        self.evaluator.expect(self.effort if self._timed else None)
+        self.evaluator.expect(self.effort if self.candidate.language.timed else None)
         self._build()
         if self.candidate.language is Language.CUDA:
             with self._stage(StageName.SMOKE):
@@ -147,10 +147,6 @@ class Trial:
             return
         with self._stage(StageName.MEASURE) as detail:
             self._measure([(bench, contestants[bench.name]) for bench in timed], detail)
-
-    @property
-    def _timed(self) -> bool:
-        return self.candidate.language in (Language.CPP, Language.TORCH)
 
     @contextmanager
     def _stage(self, name: StageName) -> Iterator[dict[str, Any]]:
@@ -195,7 +191,7 @@ class Trial:
             "seconds": built.seconds,
         }
         detail |= {"cached": built.cached, "digest": built.digest, "report": built.report}
-        if candidate.language in DEVICE:
+        if candidate.language.compiled_for_gpus:
             self.build["target"] = detail["target"] = self.evaluator.sandbox.builder.arch.value
         if not built.ok:
             first = (built.first_error or "the build failed").strip()[:500]

@@ -19,6 +19,16 @@ class Language(enum.StrEnum):
     TORCH = "torch"
     CODE = "code"
 
+    @property
+    def timed(self) -> bool:
+        """Whether kernels in it are timed: they run on a processor."""
+        return self in (Language.CPP, Language.TORCH)
+
+    @property
+    def compiled_for_gpus(self) -> bool:
+        """Whether its kernels are compiled for an architecture of :class:`kopt.settings.Arch`."""
+        return self in (Language.CUDA, Language.TRITON)
+
 
 class Style(enum.StrEnum):
     """How outputs leave the candidate.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,6 +89,30 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Candidate], 
 def call() -> Callable[..., tuple[list[torch.Tensor], list[torch.Tensor]]]:
     """``call(entry, model, inputs)``: the reference's outputs and the kernel's."""
     return _call
+
+
+@pytest.fixture(scope="session")
+def serves(
+    trace_json: Callable[..., Any], compiled: Callable[[Candidate], Callable[..., None]]
+) -> Callable[..., None]:
+    """``serves(recognise, model, traced, called)``: the kernel for these shapes is right on them and on others."""
+
+    def check(
+        recognise: Callable[..., Any],
+        model: Any,
+        traced: Sequence[tuple[int, ...]],
+        called: Sequence[tuple[int, ...]],
+        **close: float,
+    ) -> None:
+        torch.manual_seed(0)
+        plan = recognise(parse(*(trace_json(model, torch.randn(shape)) for shape in traced)))
+        assert plan is not None
+        entry = compiled(next(iter(plan.candidates())))
+        for shape in [*traced, *called]:
+            (wanted,), (got,) = _call(entry, model, (torch.randn(shape),))
+            torch.testing.assert_close(got, wanted, **close, msg=lambda text, shape=shape: f"{shape}: {text}")
+
+    return check
 
 
 def _call(

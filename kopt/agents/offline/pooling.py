@@ -51,9 +51,8 @@ def recognise(graph: Graph) -> Plan | None:
     window = _window(graph, node)
     if max(window.size[2]) > MAX_ROW:
         raise Unsupported(f"rows of {max(window.size[2])} elements do not fit the nearest caches")
-    sizes = _sizes(
-        graph, window
-    )  # of the output, and so how far apart its rows are, the kernel knows by name
+    sizes = _sizes(graph, window)
+    # The kernel knows the output's size, and so how far apart its rows are, by name.
     named = named_outputs("DHW", window.out)
     tail = Epilogue(dataclasses.replace(graph, sizes=named), node.name)
     tail.merge(len(tail.dims) - window.rank, *(1 for _ in range(window.rank)))

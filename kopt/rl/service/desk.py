@@ -13,7 +13,7 @@ from kopt.rl.service.menu import Menu
 from kopt.rl.service.requests import Request, candidate_from
 from kopt.rl.strategy import is_win
 from kopt.settings import Settings
-from kopt.words import Candidate, Evaluation, Language, Problem
+from kopt.words import Candidate, Evaluation, Problem
 
 if TYPE_CHECKING:
     from kopt.verifiers.code import CodeEvaluator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Mapping[str, Any]], None]
 """Gets small JSON objects as things happen: ``{"stage": ...}``, ``{"progress": {...}}``."""
-_TIMED = (Language.CPP, Language.TORCH)
 
 
 class Desk:
@@ -182,7 +181,7 @@ class Desk:
         from kopt.verifiers.contestant import Failure
         from kopt.verifiers.sampling import Effort
 
-        if any(candidate.language not in _TIMED for candidate in candidates):
+        if any(not candidate.language.timed for candidate in candidates):
             raise UsageError("only C++ and torch candidates are timed on a CPU; compare those")
         evaluator = self._open(problem)
         self._tell({"stage": "measure"})

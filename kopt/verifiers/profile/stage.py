@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from kopt.verifiers.trial import Trial
     from kopt.verifiers.workbench import Workbench
 
-_TIMED = (Language.CPP, Language.TORCH)
-
 
 @dataclass
 class Known:
@@ -55,7 +53,7 @@ def of_candidate(trial: Trial) -> Profile:
         if bench.name not in known:
             known[bench.name] = breakdown.of_reference(evaluator, bench, watched=False)
         facts.operators, facts.dispatch = known[bench.name].operators, known[bench.name].dispatch
-    if candidate.language not in _TIMED:
+    if not candidate.language.timed:
         facts.kernels = occupancy.kernels(trial.build)
         with _noted(facts, "the kernels' machine code"):
             _look_at_kernels(evaluator, candidate, facts)

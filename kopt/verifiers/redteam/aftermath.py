@@ -16,7 +16,7 @@ from kopt.verifiers.contestant import Failure
 from kopt.verifiers.evaluator import Evaluator
 from kopt.verifiers.redteam.canaries import Canaries
 from kopt.verifiers.verify import Verified, verify
-from kopt.words import Candidate, Policy
+from kopt.words import Candidate
 from kopt.words.source_file import candidate_of
 
 HONEST = Path(__file__).parent / "after"
@@ -55,10 +55,7 @@ def damage(evaluator: Evaluator, problem: str) -> str:
     left = _remains(evaluator.sandbox)
     if left:
         return left
-    bench, evaluator.policy = (
-        evaluator.timed[0],
-        Policy.ALLOW_LIBRARY,
-    )  # the honest one leaves its work to the library
+    bench = evaluator.timed[0]
     try:
         with evaluator.contestant(bench, honest(problem), None) as contestant:
             verify(contestant, bench.cases, Verified())

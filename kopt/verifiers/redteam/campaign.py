@@ -66,7 +66,7 @@ def judge(evaluator: Evaluator, attack: Attack, canaries: Canaries) -> Outcome:
             succeeded, how = _decide(attack, evaluation, canaries.harm(evaluation))
             if succeeded:
                 break
-        evaluator.policy = usual  # for those who come after it
+        evaluator.policy = usual  # the honest one that comes after it leaves its work to the library
         if damage is not None and not succeeded:
             left = damage()
             succeeded, how = bool(left), left or how

@@ -166,13 +166,15 @@ def build(directory: str, config: Mapping[str, Any], body: Mapping[str, Any]) ->
             log = traceback.format_exc()[-16000:]
             if not own:
                 failed += (
-                    f" (no kernel was launched before this, so none was compiled for {target}: make the host "
+                    f" (no kernel was launched before this, so none was compiled for {target}: "
+                    "make the host code run on tensors of zeros)"
                 )
-                failed += "code run on tensors of zeros)"
             return Outcome(False, log=log, first_error=failed, report=report)
     if not launches.compiled:
-        failed = f"{body['entry']} launches no Triton kernel on tensors of zeros on the CPU, so none was compiled for "
-        failed += f"{target}: launch one whatever device its inputs are on"
+        failed = (
+            f"{body['entry']} launches no Triton kernel on tensors of zeros on the CPU, so none was compiled for "
+            f"{target}: launch one whatever device its inputs are on"
+        )
         return Outcome(False, first_error=failed, report=report)
     if failed:
         report["note"] = f"kernels launched after this were not compiled for {target}: {failed}"
