@@ -8,7 +8,7 @@ Other tensors that take part (bias, residual, mask) broadcast: each is a set of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kopt.agents.offline import expr as expressions
@@ -110,23 +110,41 @@ class Rows:
         terms = []
         if isinstance(place, Leaf) and any(place.offset):
             terms.append(self.graph.size(place.offset))
-        for dim, at in zip(self.dims[:-1], index, strict=True):
-            single = self._collapsed(dim, strides)
-            steps = [(at, single)] if single is not None else self._decomposed(dim, at, strides)
-            for text, stride in steps:
-                if any(stride):
-                    size = self.graph.size(stride)
-                    terms.append(
-                        text
-                        if size == "1"
-                        else f"{text} * {size}"
-                        if size.isdigit()
-                        else f"{text} * ({size})"
-                    )
+        for text, stride in self._steps(self.dims[:-1], index, strides, self._atom, "/"):
+            size = self._atom(stride)
+            terms.append(text if size == "1" else f"{text} * {size}")
         inner = self._collapsed(self.dims[-1], strides)
         if inner is None or len(set(inner)) > 1:
             raise Unsupported("a row of the result is split into several axes afterwards")
         return terms, inner[0]
+
+    def steps(
+        self, place: Leaf | Output, index: Sequence[str], size: Callable[[Size], str], divide: str
+    ) -> list[tuple[str, Size]]:
+        """What is added to a tensor's address: indices, one per dimension or per axis of it, each with its stride.
+
+        Args:
+            place: the tensor.
+            index: text of the index along each dimension.
+            size: writes a size.
+            divide: the operator of whole division.
+        """
+        return list(self._steps(self.dims, index, dict(place.strides()), size, divide))
+
+    def _steps(
+        self,
+        dims: Sequence[Sequence[Axis]],
+        index: Sequence[str],
+        strides: dict[Axis, Size],
+        size: Callable[[Size], str],
+        divide: str,
+    ) -> Iterator[tuple[str, Size]]:
+        for dim, at in zip(dims, index, strict=True):
+            single = self._collapsed(dim, strides)
+            steps = [(at, single)] if single is not None else self._decomposed(dim, at, strides, size, divide)
+            for text, stride in steps:
+                if any(stride):
+                    yield text, stride
 
     def strides(self, leaf: Leaf) -> list[Size]:
         """A leaf's stride along each dimension.
@@ -139,6 +157,10 @@ class Rows:
         if any(stride is None for stride in found):
             raise Unsupported(f"{leaf.tensor} is not evenly spaced along a dimension")
         return [stride for stride in found if stride is not None]
+
+    def _atom(self, size: Size) -> str:
+        text = self.graph.size(size)
+        return text if text.isidentifier() or text.isdigit() else f"({text})"
 
     def _collapsed(self, dim: Sequence[Axis], strides: dict[Axis, Size]) -> Size | None:
         """The one stride of a dimension of several axes, if it has one."""
@@ -153,15 +175,22 @@ class Rows:
             expected = tuple(s * n for s, n in zip(expected, axis.extent, strict=True))
         return first
 
-    def _decomposed(self, dim: Sequence[Axis], at: str, strides: dict[Axis, Size]) -> list[tuple[str, Size]]:
+    def _decomposed(
+        self,
+        dim: Sequence[Axis],
+        at: str,
+        strides: dict[Axis, Size],
+        written: Callable[[Size], str],
+        divide: str,
+    ) -> list[tuple[str, Size]]:
         """The index of each axis of a dimension, by division and remainder."""
         zero = (0,) * self.lowered.traces
         inner = (1,) * self.lowered.traces
         steps = []
         for position, axis in reversed(list(enumerate(dim))):
-            text = at if set(inner) == {1} else f"{at} / {_atom(self.graph.size(inner))}"
+            text = at if set(inner) == {1} else f"{at} {divide} {written(inner)}"
             if position:
-                text = f"{text} % {_atom(self.graph.size(axis.extent))}"
+                text = f"{text} % {written(axis.extent)}"
             steps.append((f"({text})", strides.get(axis, zero)))
             inner = tuple(a * b for a, b in zip(inner, axis.extent, strict=True))
         return steps
@@ -300,10 +329,6 @@ def dimensions(graph: Graph, lowered: Lowered, name: str) -> list[list[Axis]]:
         [] if all(n == 1 for n in value.extents(d)) else next(held)[0].atoms()
         for d in range(len(value.shape))
     ]
-
-
-def _atom(text: str) -> str:
-    return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,62 @@
+"""Prologues and epilogues in Triton: pointwise work at the elements of one value, wherever a kernel makes or reads it.
+
+The counterpart of :meth:`kopt.agents.offline.epilogue.Rows.row`: there a register along a row, here a block of any
+shape, whose index along each dimension of the value is given as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kopt.agents.offline.epilogue import Epilogue, Rows
+from kopt.agents.offline.gpu.kernel import Kernel
+from kopt.agents.offline.lower import Leaf, Output
+
+
+def address(kernel: Kernel, rows: Rows, place: Leaf | Output, index: Sequence[str]) -> str:
+    """``tensor_p + ...``: where an element lies, given its index along each of ``rows.dims``."""
+    terms = [kernel.pointer(place.tensor)]
+    if isinstance(place, Leaf) and any(place.offset):
+        terms.append(kernel.size(place.offset))
+    for at, stride in rows.steps(place, index, kernel.size, "//"):
+        terms.append(kernel.times(at, stride))
+    return " + ".join(terms)
+
+
+def evaluate(
+    kernel: Kernel,
+    rows: Rows,
+    index: Sequence[str],
+    mask: str,
+    known: Mapping[str, str] | None = None,
+) -> str:
+    """Statements for ``rows.root`` at a block of elements; returns the text of its value, float32.
+
+    Args:
+        kernel: where the statements go.
+        rows: a prologue, or an epilogue.
+        index: the block's index along each of ``rows.dims``: blocks that broadcast against each other.
+        mask: truth block of the elements that exist; empty when all do. Others are loaded as 0.
+        known: leaves that are values already (an epilogue's own value, under ``Epilogue.name``).
+    """
+    known = known or {}
+
+    def load(name: str) -> str:
+        if name in known:
+            return known[name]
+        leaf = rows.leaves[name]
+        if not leaf.tensor:
+            return f"({kernel.size(name.partition(':')[2])} * 1.0)"
+        text = f"{rows.prefix}_{name}"
+        masked = f", mask={mask}, other=0" if mask and any(any(s) for _, s in leaf.strides()) else ""
+        kernel.add(f"{text} = tl.load({address(kernel, rows, leaf, index)}{masked}).to({kernel.real})")
+        return text
+
+    return kernel.value(rows.root, load, {}, rows.prefix)
+
+
+def finish(kernel: Kernel, epilogue: Epilogue, index: Sequence[str], mask: str, value: str) -> None:
+    """Evaluate an epilogue at ``value`` (a float32 block) and store the result where it belongs."""
+    result = evaluate(kernel, epilogue, index, mask, {epilogue.name: value})
+    masked = f", mask={mask}" if mask else ""
+    kernel.add(f"tl.store({address(kernel, epilogue, epilogue.output, index)}, {result}{masked})")
