@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from . import operators, parameters
+from . import interpreter, operators, parameters
 from .loop import BadRequest
 from .ring import Ring
 from .sources import load_symbol, split_entry, takes, write_sources
@@ -143,6 +143,7 @@ class CandidateProgram:
                 unpack(artifact)
             if language == "triton":
                 os.environ["TRITON_INTERPRET"] = "1"
+                interpreter.mend()
             write_sources(body["sources"], self.directory)
             torch.manual_seed(body.get("seed", 0))
             symbol = load_symbol(self.directory, entry)

@@ -1,0 +1,26 @@
+"""Triton's interpreter, mended where it computes something else than a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def mend() -> None:
+    """Let ``tl.dot`` multiply bfloat16 as the numbers they are.
+
+    The interpreter (Triton 3.9) holds them as 16-bit integers, since NumPy has no such type, and multiplies those:
+    every product of bfloat16 matrices would be wrong. Products of bfloat16 are exact in float32, as on a GPU. Call
+    before a kernel is interpreted; where Triton is missing nothing is done.
+    """
+    try:
+        import triton.language as tl
+        from triton.runtime.interpreter import InterpreterBuilder
+    except ImportError:
+        return
+    multiply = InterpreterBuilder.create_dot
+
+    def create_dot(builder: Any, a: Any, b: Any, *rest: Any) -> Any:
+        a, b = (builder.cast_impl(x, tl.float32) if x.dtype.scalar == tl.bfloat16 else x for x in (a, b))
+        return multiply(builder, a, b, *rest)
+
+    InterpreterBuilder.create_dot = create_dot
