@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -30,6 +30,14 @@ def check(
     if tunables:
         candidate = instantiate(candidate, tunables)
     (reference,), (output,) = call(compiled(candidate), model, inputs)
+    as_precise(output, reference, model, inputs)
+    return plan
+
+
+def as_precise(
+    output: torch.Tensor, reference: torch.Tensor, model: torch.nn.Module, inputs: Sequence[torch.Tensor]
+) -> None:
+    """Compare an output with the model's in float64, and its error with the reference's."""
     with torch.no_grad():
         truth = copy.deepcopy(model).double()(*(x.double() if x.is_floating_point() else x for x in inputs))
     assert torch.equal(output.isnan(), truth.isnan())
@@ -37,7 +45,6 @@ def check(
     unit = 8 * torch.finfo(reference.dtype).eps * truth[truth.isfinite()].abs().max()
     allowed = 8 * _error(reference, truth) + unit
     assert _error(output, truth) <= allowed
-    return plan
 
 
 def _error(got: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from kopt.agents.offline.attention import recognise
 from kopt.agents.offline.graph import Unsupported
+from kopt.agents.offline.reading import parse
 from tests.agents.against_truth import check
 
 
@@ -64,3 +65,10 @@ def test_says_why_not(graph_of: Any) -> None:
 
     with pytest.raises(Unsupported, match="share keys"):
         recognise(graph_of(shared_keys, r(1, 4, 8, 16), r(1, 2, 8, 16), r(1, 2, 8, 16)))
+
+
+def test_a_scale_that_varies_is_not_taken_from_one_trace(trace_json: Any) -> None:
+    widths = ((r(1, 2, 8, width),) * 3 for width in (16, 24))
+    traces = [trace_json(F.scaled_dot_product_attention, *inputs) for inputs in widths]
+    with pytest.raises(Unsupported, match="scale varies"):
+        recognise(parse(*traces))

@@ -18,7 +18,9 @@ from kopt.agents.offline.contraction import tile
 from kopt.agents.offline.contraction.operands import FLOATS, Factor, factor, name_of, pointer, product
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue
+from kopt.agents.offline.gpu import attention as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported, Value, row_major
+from kopt.agents.offline.plan import in_triton
 from kopt.words import Candidate, Tunable
 
 _FUSED = "aten.scaled_dot_product_attention.default"
@@ -108,6 +110,8 @@ def _spelled_out(graph: Graph, node: Node) -> tuple[Graph, Parts]:
         raise Unsupported("attention with dropout draws random numbers")
     if a.get("enable_gqa") and q.shape[-3] != k.shape[-3]:
         raise Unsupported("attention whose queries share keys (GQA) is not generated")
+    if not a.get("scale") and len(set(q.extents(-1))) > 1:
+        raise Unsupported("attention whose scale varies with the width of a head is not generated")
     scale = a.get("scale") or 1 / math.sqrt(q.shape[-1])
     values, nodes = dict(graph.values), []
 
@@ -202,10 +206,15 @@ class Plan:
         )
 
     def candidates(self) -> Iterator[Candidate]:
-        """The kernel; the rest is tuning."""
+        """The C++ kernel, then the Triton kernel; the rest is tuning.
+
+        Raises:
+            Unsupported: after the C++ kernel, where there can be no Triton kernel.
+        """
         yield cpp_candidate(
             self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
         )
+        yield in_triton(triton.candidate, self)
 
     def source(self) -> str:
         """The C++ file."""
@@ -219,7 +228,7 @@ class Plan:
         for mark, extent in sizes.items():
             body = body.replace(f"@{mark}@", size(extent))
         for mark, held in (("Q", self.q), ("K", self.k), ("V", self.v)):
-            body = body.replace(f"@{mark}_P@", pointer(self.graph, held, self.batch))
+            body = body.replace(f"@{mark}_P@", pointer(held, self.batch, size))
             body = body.replace(f"@{mark}_ROW@", size(held.depth if mark == "V" else held.along))
             body = body.replace(f"@{mark}_COL@", size(held.along if mark == "V" else held.depth))
         body = body.replace("@LAST_KEY@", "std::min(SK, top + high)" if self.parts.causal else "SK")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from kopt.agents.offline.graph import Graph, NoLowering, Unsupported
 from kopt.words import Candidate
@@ -23,6 +23,9 @@ PATTERNS = (
     "kopt.agents.offline.fused",
 )
 """Pattern modules, most specific first."""
+
+
+Made = TypeVar("Made")
 
 
 class Plan(Protocol):
@@ -40,6 +43,18 @@ class Plan(Protocol):
             Unsupported: after the last of them, where one more was thought of but cannot be made: why.
         """
         ...
+
+
+def in_triton(make: Callable[[Made], Candidate], plan: Made) -> Candidate:
+    """The Triton candidate that goes with a plan's C++ kernels.
+
+    Raises:
+        Unsupported: there is none; the reason says of which kernel it speaks.
+    """
+    try:
+        return make(plan)
+    except Unsupported as refusal:
+        raise Unsupported(f"no Triton kernel: {refusal}") from None
 
 
 def recognise(graph: Graph) -> tuple[list[Plan], list[str]]:

@@ -18,7 +18,9 @@ from kopt.agents.offline.axes import Size
 from kopt.agents.offline.contraction import tile
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue
+from kopt.agents.offline.gpu import conv as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported, Value
+from kopt.agents.offline.plan import in_triton
 from kopt.agents.offline.windows import Sizes, Slide, extent, named_outputs
 from kopt.words import Candidate, Tunable
 
@@ -228,10 +230,15 @@ class Plan:
         return work * (2 if memory > L2_REALS else 1) * (1.3 if blocks < 8 else 1)
 
     def candidates(self) -> Iterator[Candidate]:
-        """The kernel with the schedule that wastes least; the rest is tuning."""
+        """The C++ kernel with the schedule that wastes least, then the Triton kernel; the rest is tuning.
+
+        Raises:
+            Unsupported: after the C++ kernel, where there can be no Triton kernel.
+        """
         yield cpp_candidate(
             self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
         )
+        yield in_triton(triton.candidate, self)
 
     def source(self) -> str:
         """The C++ file."""

@@ -18,7 +18,9 @@ from kopt.agents.offline.contraction import tile
 from kopt.agents.offline.contraction.operands import FLOATS, Factor, factor, fold, name_of, pointer, product
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import LANES, Epilogue
+from kopt.agents.offline.gpu import gemm as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
+from kopt.agents.offline.plan import in_triton
 from kopt.words import Candidate, Tunable
 
 # operator -> names of the two factors and of what is added, and whether the second factor is transposed
@@ -127,10 +129,15 @@ class Plan:
         )
 
     def candidates(self) -> Iterator[Candidate]:
-        """The kernel with balanced blocks; the rest is tuning."""
+        """The C++ kernel with balanced blocks, then the Triton kernel; the rest is tuning.
+
+        Raises:
+            Unsupported: after the C++ kernel, where there can be no Triton kernel.
+        """
         yield cpp_candidate(
             self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
         )
+        yield in_triton(triton.candidate, self)
 
     def source(self) -> str:
         """The C++ file."""
@@ -147,7 +154,7 @@ class Plan:
         ):
             body = body.replace(mark, written)
         for mark, held in (("A", p.a), ("B", p.b)):
-            body = body.replace(f"@{mark}@", pointer(self.graph, held, p.batch))
+            body = body.replace(f"@{mark}@", pointer(held, p.batch, size))
             body = body.replace(f"@{mark}_ALONG@", size(held.along)).replace(
                 f"@{mark}_DEPTH@", size(held.depth)
             )

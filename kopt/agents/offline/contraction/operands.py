@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kopt.agents.offline.axes import Size
@@ -75,19 +75,27 @@ def product(sizes: Sequence[Size]) -> Size:
     return tuple(math.prod(per_trace) for per_trace in zip(*sizes, strict=True))
 
 
-def pointer(graph: Graph, held: Factor, batch: Sequence[Size]) -> str:
-    """C++ text of an operand's address for the loop variable ``batch``."""
+def pointer(held: Factor, batch: Sequence[Size], size: Callable[[Size], str], *, divide: str = "/") -> str:
+    """Text of an operand's address for the variable ``batch``.
+
+    Args:
+        held: the operand.
+        batch: the batch's dimensions.
+        size: writes a size.
+        divide: the operator of whole division.
+    """
     terms = [f"{held.parameter}_p"]
     if any(held.offset):
-        terms.append(graph.size(held.offset))
+        terms.append(size(held.offset))
+    if held.batch and [*held.batch] == _even(held.batch, batch):
+        step = [f"batch * ({size(held.batch[-1])})"] if any(held.batch[-1]) else []
+        return " + ".join([*terms, *step])
     inner = (1,) * len(held.along)
     for stride, extent in reversed(list(zip(held.batch, batch, strict=True))):
         if any(stride):
-            at = "batch" if set(inner) == {1} else f"batch / ({graph.size(inner)})"
-            terms.append(f"({at}) % ({graph.size(extent)}) * ({graph.size(stride)})")
+            at = "batch" if set(inner) == {1} else f"batch {divide} ({size(inner)})"
+            terms.append(f"({at}) % ({size(extent)}) * ({size(stride)})")
         inner = product([inner, extent])
-    if [*held.batch] == _even(held.batch, batch) and held.batch:
-        return " + ".join([*terms[: 1 + any(held.offset)], f"batch * ({graph.size(held.batch[-1])})"])
     return " + ".join(terms)
 
 

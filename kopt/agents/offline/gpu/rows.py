@@ -27,7 +27,7 @@ def evaluate(
     kernel: Kernel,
     rows: Rows,
     index: Sequence[str],
-    mask: str,
+    mask: str | Sequence[str],
     known: Mapping[str, str] | None = None,
 ) -> str:
     """Statements for ``rows.root`` at a block of elements; returns the text of its value, float32.
@@ -36,7 +36,8 @@ def evaluate(
         kernel: where the statements go.
         rows: a prologue, or an epilogue.
         index: the block's index along each of ``rows.dims``: blocks that broadcast against each other.
-        mask: truth block of the elements that exist; empty when all do. Others are loaded as 0.
+        mask: truth block of the elements that exist; empty when all do. Others are loaded as 0. Or one for each of
+            ``rows.dims``, so that what repeats along a dimension is loaded once for all of it.
         known: leaves that are values already (an epilogue's own value, under ``Epilogue.name``).
     """
     known = known or {}
@@ -47,16 +48,28 @@ def evaluate(
         leaf = rows.leaves[name]
         if not leaf.tensor:
             return f"({kernel.size(name.partition(':')[2])} * 1.0)"
-        text = f"{rows.prefix}_{name}"
-        masked = f", mask={mask}, other=0" if mask and any(any(s) for _, s in leaf.strides()) else ""
+        text, where = f"{rows.prefix}_{name}", _existing(rows, leaf, mask)
+        masked = f", mask={where}, other=0" if where else ""
         kernel.add(f"{text} = tl.load({address(kernel, rows, leaf, index)}{masked}).to({kernel.real})")
         return text
 
     return kernel.value(rows.root, load, {}, rows.prefix)
 
 
-def finish(kernel: Kernel, epilogue: Epilogue, index: Sequence[str], mask: str, value: str) -> None:
+def _existing(rows: Rows, place: Leaf | Output, mask: str | Sequence[str]) -> str:
+    """The mask of what is read or written at a place."""
+    steps = {axis for axis, stride in place.strides() if any(stride)}
+    if isinstance(mask, str):
+        return mask if steps else ""
+    along = [m for m, dim in zip(mask, rows.dims, strict=True) if m and not steps.isdisjoint(dim)]
+    return " & ".join(dict.fromkeys(along))
+
+
+def finish(
+    kernel: Kernel, epilogue: Epilogue, index: Sequence[str], mask: str | Sequence[str], value: str
+) -> None:
     """Evaluate an epilogue at ``value`` (a float32 block) and store the result where it belongs."""
     result = evaluate(kernel, epilogue, index, mask, {epilogue.name: value})
-    masked = f", mask={mask}" if mask else ""
+    where = mask if isinstance(mask, str) else " & ".join(dict.fromkeys(m for m in mask if m))
+    masked = f", mask={where}" if where else ""
     kernel.add(f"tl.store({address(kernel, epilogue, epilogue.output, index)}, {result}{masked})")
