@@ -164,3 +164,19 @@ def test_softmax_offers_keeping_and_recomputing_the_exponentials(graph_of: Any) 
     assert plan is not None
     sources = [c.sources["kernel.cpp"] for c in plan.candidates() if c.language == "cpp"]
     assert ["kept0" in s for s in sources] == [True, False]
+
+
+def test_numbers_that_follow_from_a_size_vary_with_it(serves: Any) -> None:
+    """A batch size that the reference divides by, and where a slice begins, are read anew in every call."""
+    serves(
+        recognise,
+        lambda x: x[:, x.shape[1] // 2 :] / x.shape[1],
+        [(5, 8), (5, 6), (5, 14)],
+        [(5, 22)],
+    )
+
+
+def test_another_number_without_a_size_behind_it_is_refused(trace_json: Any) -> None:
+    graph = parse(*(trace_json(lambda x: F.elu(x, 1 / x.shape[0]), torch.randn(n, 5)) for n in (8, 6)))
+    with pytest.raises(Unsupported, match=r"alpha of aten\.elu\.default differs between workloads"):
+        recognise(graph)

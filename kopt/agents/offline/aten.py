@@ -32,16 +32,33 @@ class Call:
         self.node = node
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A literal argument."""
+        """A literal argument.
+
+        Raises:
+            Unsupported: it is another number in another workload.
+        """
+        if name in self.node.varying:
+            raise Unsupported(f"{name} of {self.node.op} differs between workloads")
         return self.node.args.get(name, default)
+
+    def each(self, name: str, default: int) -> Size:
+        """A whole number in every trace."""
+        varying = self.node.varying.get(name)
+        if varying is not None:
+            return tuple(int(v) for v in varying)
+        value = self.get(name)
+        return (int(default if value is None else value),) * self.low.traces
 
     def tensor(self, name: str) -> Term:
         """A tensor argument; numbers count as tensors without dimensions."""
         held = self.node.args.get(name)
         if isinstance(held, Ref):
             return self.low.term(held.name)
+        varying = self.node.varying.get(name)
+        if varying is not None and all(type(v) is int for v in varying):
+            return self.low.size(tuple(int(v) for v in varying))
         if isinstance(held, (bool, int, float)):
-            return self.low.number(held)
+            return self.low.number(self.get(name))
         raise Unsupported(f"{self.node.op} without {name}")
 
     def maybe(self, name: str) -> Term | None:

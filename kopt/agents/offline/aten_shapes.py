@@ -81,8 +81,8 @@ def _slice(c: Call) -> Term:
     want = c.shape(c.node.name)[dim]
     if have == want:
         return x
-    start, step = c.get("start", 0) or 0, int(c.get("step", 1))
-    begins = tuple(int(start) if start >= 0 else n + int(start) for n in have)
+    begins = tuple(b if b >= 0 else n + b for n, b in zip(have, c.each("start", 0), strict=True))
+    step = int(c.get("step", 1))
     return c.low.slice(x, dim, begins, step, want)
 
 
@@ -90,9 +90,9 @@ def _slice(c: Call) -> Term:
 def _select(c: Call) -> Term:
     x = c.tensor("self")
     source = c.node.args["self"]
-    dim, index = int(c.get("dim", 0)) % len(x.dims), int(c.get("index", 0))
+    dim = int(c.get("dim", 0)) % len(x.dims)
     have = c.shape(source.name)[dim] if isinstance(source, Ref) else ()
-    begins = tuple(index if index >= 0 else n + index for n in have)
+    begins = tuple(b if b >= 0 else n + b for n, b in zip(have, c.each("index", 0), strict=True))
     one = c.low.slice(x, dim, begins, 1, (1,) * c.low.traces)
     return Term(one.expr, tuple(d for i, d in enumerate(one.dims) if i != dim), one.dtype)
 
@@ -118,9 +118,12 @@ def _split(c: Call) -> tuple[Term, ...]:
     source = c.node.args["self"]
     dim = int(c.get("dim", 0)) % len(x.dims)
     have = c.shape(source.name)[dim] if isinstance(source, Ref) else ()
-    sizes: Any = c.get("split_size", c.get("split_sizes"))
+    sizes: Any = c.node.args.get("split_size", c.node.args.get("split_sizes"))
     if isinstance(sizes, int):
-        return tuple(_pieces(c, x, dim, -(-have[0] // sizes)))
+        counts = {-(-n // size) for n, size in zip(have, c.each("split_size", 1), strict=True)}
+        if len(counts) > 1:
+            raise Unsupported("another number of pieces in another workload")
+        return tuple(_pieces(c, x, dim, counts.pop()))
     if c.low.traces > 1:
         raise Unsupported("pieces of fixed sizes while sizes vary")
     begins = [sum(sizes[:i]) for i in range(len(sizes))]

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kopt.agents.offline import nest as nests
-from kopt.agents.offline import triton_emit
 from kopt.agents.offline.arrangement import Arrangement, arrange
-from kopt.agents.offline.axes import Size
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.emission import Writer
 from kopt.agents.offline.expr import literal
-from kopt.agents.offline.graph import Graph, Unsupported, row_major
+from kopt.agents.offline.gpu import fused as gpu
+from kopt.agents.offline.graph import Graph, Unsupported
 from kopt.agents.offline.lower import Lowered, lower
-from kopt.agents.offline.nest import Access, Fold, Loop, Nest, Store, count
+from kopt.agents.offline.nest import Nest, count
 from kopt.agents.offline.prelude import C_TYPES
 from kopt.agents.offline.schedules import keepable, write
+from kopt.agents.offline.staging import stages
 from kopt.agents.offline.sweep import SET, sweep_text
 from kopt.words import Candidate, Tunable
 
@@ -96,7 +96,7 @@ class FusedPlan:
         for piece in self._pieces:
             yield self._candidate(piece)
         try:
-            yield triton_emit.candidate(self.lowered, self.title)
+            yield gpu.candidate(self.lowered, self.title)
         except Unsupported as refusal:
             raise Unsupported(f"no Triton kernel: {refusal}") from None
 
@@ -180,76 +180,6 @@ def generate(lowered: Lowered, cores: int, *, keep: bool = True) -> Piece:
         tunables.append(Tunable(name="PREFETCH", choices=(0, 1), default=1))
     includes = ["<memory>"] if heads else []
     return Piece([x for x in lines if x], "\n".join(functions), helpers, kinds, tunables, includes, keeps)
-
-
-def stages(nest: Nest, cores: int) -> Iterator[tuple[Nest, list[tuple[str, str]]]]:
-    """Cut a nest until each part is one loop: reductions that come first leave their results in scratch memory."""
-    for _ in range(8):
-        trial = Nest(nest.lowered, nest.loops, nest.loads, dict(nest.folds), nest.stores, nest.sizes)
-        if arrange(trial, cores) is not None:
-            yield nest, []
-            return
-        first = min(nest.folds.values(), key=lambda f: (f.level, len(f.over)))
-        group = [f for f in nest.folds.values() if f.over == first.over and _reach(nest, f) <= {first.over}]
-        stores, loads, scratch = [], dict(nest.loads), []
-        for fold in group:
-            loops = nest.order(nest.free(fold.expr) - fold.over)
-            access = _scratch(fold, loops, nest)
-            stores.append(Store(access, nest.lowered.pool.load(fold.name)))
-            loads[fold.name] = access
-            scratch.append((access.tensor, " * ".join(o.name for o in loops) or "1"))
-        names = {f.name for f in group}
-        inner_loops = [o for o in nest.loops if any(o in f.over or o in nest.free(f.expr) for f in group)]
-        used = _reads(nest, [f.expr for f in group])
-        held = {n: a for n, a in nest.loads.items() if n in used}
-        yield Nest(nest.lowered, inner_loops, held, {f.name: f for f in group}, stores, nest.sizes), scratch
-        rest = {n: f for n, f in nest.folds.items() if n not in names}
-        for fold in rest.values():
-            fold.level = 0
-        nest = Nest(nest.lowered, nest.loops, loads, rest, nest.stores, nest.sizes)
-        for fold in rest.values():
-            fold.level = _level(nest, fold)
-        wanted = _reads(nest, [*(f.expr for f in rest.values()), *(s.expr for s in nest.stores)])
-        nest.folds = {n: f for n, f in rest.items() if n in wanted}
-        nest.loads = {n: a for n, a in loads.items() if n in wanted}
-    raise Unsupported("more stages than are worth it")
-
-
-def _reads(nest: Nest, exprs: Sequence[object]) -> set[str]:
-    found: set[str] = set()
-    stack = [n for e in exprs for n in nest.names(e)]  # type: ignore[arg-type]
-    while stack:
-        name = stack.pop()
-        if name not in found:
-            found.add(name)
-            if name in nest.folds:
-                stack.extend(nest.names(nest.folds[name].expr))
-    return found
-
-
-def _level(nest: Nest, fold: Fold) -> int:
-    return 1 + max(
-        (_level(nest, nest.folds[n]) for n in nest.names(fold.expr) if n in nest.folds), default=-1
-    )
-
-
-def _reach(nest: Nest, fold: Fold) -> set[frozenset[Loop]]:
-    """What is reduced over, for a reduction and everything below it."""
-    found = {fold.over}
-    for name in nest.names(fold.expr):
-        if name in nest.folds:
-            found |= _reach(nest, nest.folds[name])
-    return found
-
-
-def _scratch(fold: Fold, loops: Sequence[Loop], nest: Nest) -> Access:
-    traces = nest.lowered.traces
-    strides: dict[Loop, Size] = {}
-    per_trace = [row_major([loop.extent[t] for loop in loops]) for t in range(traces)]
-    for position, loop in enumerate(loops):
-        strides[loop] = tuple(s[position] for s in per_trace)
-    dtype = "float64" if any(v.dtype == "float64" for v in nest.lowered.graph.values.values()) else "float32"
-    return Access(f"{fold.name}_scratch", dtype, (0,) * traces, strides)
 
 
 def _tunables(nest: Nest, plans: Sequence[Arrangement]) -> list[Tunable]:

@@ -67,11 +67,16 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. ``args`` has every formal argument of its schema, defaults included; tensors are Ref."""
+    """One operation. ``args`` has every formal argument of its schema, defaults included; tensors are Ref.
+
+    ``varying`` has the arguments that are another number in another trace (a batch size that a sum is divided by),
+    each in every trace; ``args`` has the first trace's.
+    """
 
     name: str
     op: str
     args: Mapping[str, Any]
+    varying: Mapping[str, tuple[float | int | bool, ...]] = field(default_factory=dict)
 
     def refs(self) -> tuple[str, ...]:
         """Names of the values this node reads."""

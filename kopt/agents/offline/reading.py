@@ -6,6 +6,7 @@ before anything else sees them: names end up in C++ and Python sources.
 
 from __future__ import annotations
 
+import dataclasses
 import keyword
 import re
 from collections.abc import Mapping, Sequence
@@ -188,11 +189,22 @@ def _merge(graphs: Sequence[Graph]) -> Graph:
         first.inputs,
         first.state,
         first.constants,
-        first.nodes,
+        tuple(_varying(nodes) for nodes in zip(*(g.nodes for g in graphs), strict=True)),
         first.outputs,
         first.how,
         first.labels,
     )
+
+
+def _varying(nodes: Sequence[Node]) -> Node:
+    """One operation as all traces have it."""
+    first = nodes[0]
+    found: dict[str, Any] = {}
+    for name in first.args:
+        each = tuple(n.args.get(name) for n in nodes)
+        if all(isinstance(value, (bool, int, float)) for value in each) and len({repr(v) for v in each}) > 1:
+            found[name] = each
+    return dataclasses.replace(first, varying=found) if found else first
 
 
 def _parse_one(trace: Mapping[str, Any]) -> Graph:
