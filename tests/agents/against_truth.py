@@ -40,6 +40,11 @@ def as_precise(
     """Compare an output with the model's in float64, and its error with the reference's."""
     with torch.no_grad():
         truth = copy.deepcopy(model).double()(*(x.double() if x.is_floating_point() else x for x in inputs))
+    near_truth(output, reference, truth)
+
+
+def near_truth(output: torch.Tensor, reference: torch.Tensor, truth: torch.Tensor) -> None:
+    """Compare an output, and the reference's, with the truth in float64."""
     assert torch.equal(output.isnan(), truth.isnan())
     assert torch.equal(output.isinf(), reference.isinf())
     unit = 8 * torch.finfo(reference.dtype).eps * truth[truth.isfinite()].abs().max()

@@ -5,6 +5,7 @@ All of a test module's candidates share one process of each kind, since importin
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ from kopt.agents.offline.plan import Plan
 from kopt.agents.offline.reading import parse
 from kopt.agents.tunables import instantiate
 from kopt.words import Candidate, Language
-from tests.agents.against_truth import Called, as_precise
+from tests.agents.against_truth import Called, near_truth
 
 INTERPRET = """
 import importlib.util, json, sys, traceback
@@ -40,7 +41,7 @@ for folder in Path(sys.argv[1]).iterdir():
             kernel.run(*tensors)
     except Exception:
         errors[folder.name] = traceback.format_exc()[-3000:]
-    torch.save([tensors[-1] for tensors in calls], folder / "outputs")
+    torch.save(calls, folder / "outputs")
 print(json.dumps(errors))
 """
 
@@ -75,6 +76,16 @@ class Case:
     def state(self) -> list[torch.Tensor]:
         return list(self.model.state_dict().values())
 
+    def results(self, inputs: Sequence[torch.Tensor], double: bool = False) -> list[torch.Tensor]:
+        """What the reference returns, or what it does in double precision."""
+        model = self.model
+        if double:
+            model = copy.deepcopy(model).double()
+            inputs = [x.double() if x.is_floating_point() else x for x in inputs]
+        with torch.no_grad():
+            result = model(*inputs)
+        return list(result) if isinstance(result, (tuple, list)) else [result]
+
     def candidate(self, recognise: Callable[[Graph], Plan | None], trace_json: Any) -> Candidate:
         plan = recognise(parse(*(trace_json(self.model, *inputs) for inputs in self.traced)))
         assert plan is not None
@@ -88,17 +99,19 @@ def interpret(cases: Mapping[str, Case], candidates: Mapping[str, Candidate], fo
         place = _written(folder / name, candidates[name])
         torch.save(
             [
-                [*inputs, *case.state(), torch.full_like(_called(case, inputs), float("nan"))]
+                [*inputs, *case.state(), *(torch.full_like(x, float("nan")) for x in case.results(inputs))]
                 for inputs in (*case.traced, *case.called)
             ],
             place / "calls",
         )
     wrong = dict(_child(INTERPRET, folder, {**os.environ, "TRITON_INTERPRET": "1"}))
     for name, case in cases.items():
-        outputs = torch.load(folder / name / "outputs")
-        for inputs, output in zip((*case.traced, *case.called), outputs, strict=True):
+        calls = torch.load(folder / name / "outputs")
+        for inputs, tensors in zip((*case.traced, *case.called), calls, strict=True):
+            wanted, truth = case.results(inputs), case.results(inputs, double=True)
             try:
-                as_precise(output, _called(case, inputs), case.model, inputs)
+                for output, result, true in zip(tensors[-len(wanted) :], wanted, truth, strict=True):
+                    near_truth(output, result, true)
             except AssertionError as error:
                 shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
                 wrong.setdefault(name, f"{shapes}: {error}")
@@ -114,18 +127,12 @@ def compile_for_hopper(
         spec = {
             "arguments": [{"kind": "tensor", **_layout(x)} for x in inputs],
             "state": [_layout(x) for x in case.state()],
-            "outputs": [_layout(_called(case, inputs))],
+            "outputs": [_layout(x) for x in case.results(inputs)],
         }
         (_written(folder / name, candidates[name]) / "spec.json").write_text(json.dumps(spec))
     environment = {**os.environ, "TRITON_CACHE_DIR": str(folder.parent / "cache")}
     environment.pop("TRITON_INTERPRET", None)
     return dict(_child(COMPILE, folder, environment))
-
-
-def _called(case: Case, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
-    with torch.no_grad():
-        result: torch.Tensor = case.model(*inputs)
-    return result
 
 
 def _written(folder: Path, candidate: Candidate) -> Path:
