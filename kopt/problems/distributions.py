@@ -142,7 +142,7 @@ def parameters_of(kind: str) -> tuple[str, ...]:
 
 
 def draw(values: Mapping[str, Any], shape: Size, dtype: str) -> torch.Tensor:
-    """Draw one tensor from torch's global generator.
+    """Draw one tensor from torch's global generator, float64 ones with all their digits.
 
     Args:
         values: ``kind`` and its parameters.
@@ -152,5 +152,11 @@ def draw(values: Mapping[str, Any], shape: Size, dtype: str) -> torch.Tensor:
     import torch
 
     parameters = {key: value for key, value in values.items() if key != "kind"}
-    drawn: torch.Tensor = KINDS[values["kind"]](shape, **parameters)
-    return drawn.to(getattr(torch, dtype))
+    wanted = getattr(torch, dtype)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if wanted is torch.float64 else torch.float32)
+    try:
+        drawn: torch.Tensor = KINDS[values["kind"]](shape, **parameters)
+    finally:
+        torch.set_default_dtype(before)
+    return drawn.to(wanted)

@@ -24,15 +24,20 @@ class Domain:
     symmetric: bool = False
     discrete: bool = False
     fixed: bool = False
-    narrow: bool = False
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def narrow(self) -> bool:
+        """Whether big numbers overflow."""
+        return self.dtype is torch.float16
 
     def enforce(self, values: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
-        """``values`` brought back into the domain that ``sample`` was drawn from; float32."""
+        """``values`` brought back into the domain that ``sample`` was drawn from; as wide as they are."""
         if self.discrete:
             order = torch.randperm(sample.numel(), generator=torch.Generator().manual_seed(1))
-            return sample.flatten()[order].reshape(sample.shape).float()
+            return widened(sample.flatten()[order].reshape(sample.shape))
         if self.log_rows:
-            return torch.log_softmax(values.float(), dim=-1)
+            return torch.log_softmax(values, dim=-1)
         if self.rows:
             positive = values.abs().clamp_min(1e-12)
             return positive / positive.sum(dim=-1, keepdim=True)
@@ -49,11 +54,16 @@ class Domain:
         return values
 
 
+def widened(values: torch.Tensor) -> torch.Tensor:
+    """Floating-point values in the type they are changed in: float32, or float64 when that is their own."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def domain_of(sample: torch.Tensor) -> Domain:
     """Look at a drawn tensor and say what an unseen one may contain."""
     if not sample.is_floating_point():
         return Domain(fixed=_structured(sample))
-    x = sample.float()
+    x = widened(sample)
     if not bool(torch.isfinite(x).all()):
         return Domain(fixed=True)
     low, high = float(x.min()), float(x.max())
@@ -71,7 +81,7 @@ def domain_of(sample: torch.Tensor) -> Domain:
         log_rows=wide and high <= 0 and _close_to_one(x.exp().sum(dim=-1)),
         zeros=bool((x == 0).float().mean() > 0.01),
         symmetric=x.dim() >= 2 and x.shape[-1] == x.shape[-2] and bool(torch.equal(x, x.transpose(-1, -2))),
-        narrow=sample.dtype is torch.float16,
+        dtype=sample.dtype,
     )
 
 

@@ -10,12 +10,13 @@ run of the reference shows them all. It is as legal an input as any other, whate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from kopt.problems.domain import Domain, domain_of
+from kopt.problems.domain import Domain, domain_of, widened
 
 NON_FINITE = "non_finite"
 """Infinities and NaN strewn in: only where a problem declares that its reference defines what becomes of them."""
@@ -52,7 +53,7 @@ def transform(arguments: list[Any], name: str, seed: int) -> list[Any]:
         if domain.fixed:
             result = value
         elif value.is_floating_point():
-            result = domain.enforce(_mixed(value.float(), domain, names, generator), value)
+            result = domain.enforce(_mixed(widened(value), domain, names, generator), value)
         else:
             result = _mixed_integers(value, names, generator)
         kept = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
@@ -116,7 +117,7 @@ def _equal(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch
 def _zeros(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
     """Zeros of both signs and one element of each row: one-hot rows, divisions that an epsilon saves."""
     place = torch.randint(x.shape[-1], (*x.shape[:-1], 1), generator=generator)
-    zero = torch.where(torch.rand(x.shape, generator=generator) < 0.5, 0.0, -0.0)
+    zero = torch.where(torch.rand(x.shape, generator=generator) < 0.5, 0.0, -0.0).to(x.dtype)
     return zero.scatter(-1, place, x.gather(-1, place))
 
 
@@ -141,14 +142,29 @@ def _outliers(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> to
 
 
 def _sorted(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:
-    """Sorted runs with zeros of both signs and denormals strewn in."""
+    """Sorted runs with zeros and denormals of both signs strewn in."""
     run = x.sort(dim=-1).values
     if domain.zeros or domain.rows:
         return run
     pick = torch.randint(48, run.shape, generator=generator)
     run = torch.where(pick == 0, 0.0, run)
     run = torch.where(pick == 1, -0.0, run)
-    return torch.where(pick == 2, 1e-40, run)
+    small = _denormals(run.shape, domain.dtype, generator).to(run.dtype)
+    run = torch.where(pick == 2, small, run)
+    return torch.where(pick == 3, -small, run)
+
+
+def _denormals(shape: torch.Size, dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    """Positive numbers below the normal ones of ``dtype``, uniform in the logarithm, in float64.
+
+    torch keeps them, and so does what a compiler makes of C++ without being told otherwise. A kernel that takes them
+    for zeros is within every budget where its results are as small (``lost`` in :mod:`kopt.verifiers.dtypes`), and
+    wrong where the reference makes something of them: a sign, a root, a quotient.
+    """
+    info = torch.finfo(dtype)
+    places = -math.log2(info.eps)
+    depth = 1 + (places - 1) * torch.rand(shape, generator=generator, dtype=torch.float64)
+    return info.smallest_normal * 2.0**-depth
 
 
 def _non_finite(x: torch.Tensor, domain: Domain, generator: torch.Generator) -> torch.Tensor:

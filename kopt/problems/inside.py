@@ -17,6 +17,7 @@ import torch
 
 from kopt.errors import ProblemError
 from kopt.problems.declared import Declaration, declaration_of
+from kopt.problems.distributions import draw as drawn
 from kopt.problems.function_model import FunctionModel, GradientModel
 from kopt.problems.instance import Instance
 from kopt.problems.unsettled import unsettle
@@ -168,7 +169,9 @@ class FunctionProblem:
             raise ProblemError(f"no output depends on {wanted}: declare other gradients", path=self.entry)
 
         def draw_all(seed: int) -> list[Any]:
-            return draw(seed) + [torch.randn(o.shape).to(o.dtype) for _, o in reached]
+            return draw(seed) + [
+                drawn({"kind": "normal"}, o.shape, str(o.dtype).removeprefix("torch.")) for _, o in reached
+            ]
 
         return Instance(
             workload,

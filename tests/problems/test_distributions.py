@@ -74,6 +74,7 @@ def sample(kind: str, seed: int) -> torch.Tensor:
         "normal": lambda: torch.randn(16, 33),
         "half": lambda: torch.randn(16, 33).half(),
         "bfloat16": lambda: torch.randn(16, 33).bfloat16(),
+        "double": lambda: torch.randn(16, 33, dtype=torch.float64),
         "vector": lambda: torch.randn(40),
         "unit": lambda: torch.rand(16, 33),
         "positive": lambda: torch.rand(16, 33) + 0.5,
@@ -87,7 +88,18 @@ def sample(kind: str, seed: int) -> torch.Tensor:
     }[kind]()
 
 
-DOMAINS = ("normal", "half", "bfloat16", "vector", "unit", "positive", "probabilities", "log", "negative")
+DOMAINS = (
+    "normal",
+    "half",
+    "bfloat16",
+    "double",
+    "vector",
+    "unit",
+    "positive",
+    "probabilities",
+    "log",
+    "negative",
+)
 DOMAINS += ("triangular", "symmetric", "signs", "transposed")
 
 
@@ -165,6 +177,31 @@ def test_structure_is_left_alone() -> None:
     assert applicable([offsets, mask, same, 3]) == []
     assert applicable([torch.randn(3, 3)]) == list(CHANGES)
     assert applicable([torch.tensor([4, 1, 3])]) == ["ties", "sorted", "outliers"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_denormals_of_both_signs_are_those_of_the_tensors_own_type(dtype: str) -> None:
+    kind = getattr(torch, dtype)
+    (x,) = transform([torch.randn(200, 40, dtype=torch.float64).to(kind)], "sorted", 1)
+    below = x[(x != 0) & (x.abs().double() < torch.finfo(kind).smallest_normal)]
+    assert x.dtype is kind
+    assert 60 < int((below > 0).sum()) < 300 and 60 < int((below < 0).sum()) < 300
+    assert below.abs().max() > 2**5 * below.abs().min()
+    (positive,) = transform([torch.rand(200, 40, dtype=torch.float64).to(kind) + 0.5], "sorted", 1)
+    assert float(positive.min()) > 1e-3
+
+
+@pytest.mark.parametrize("name", [*CHANGES, "+".join(CHANGES)])
+def test_double_precision_keeps_its_digits(name: str) -> None:
+    torch.manual_seed(1)
+    (x,) = transform([draw({"kind": "normal"}, (40, 30), "float64")], name, 1)
+    digits = 1 if name in ("equal", "zeros", "ties") else 300
+    assert int((x.float().double() != x).sum()) >= digits
+
+
+def test_values_that_only_double_precision_tells_apart_are_no_constant() -> None:
+    near_one = 1 + 1e-12 * torch.rand(40, 30, dtype=torch.float64)
+    assert not domain_of(near_one).fixed and domain_of(near_one.float()).fixed
 
 
 def test_unknown_distribution() -> None:

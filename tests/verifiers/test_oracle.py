@@ -82,6 +82,38 @@ def test_verification_alone_decides(exponential: Evaluator, text: str, words: st
     assert not found.timing and found.gain is None
 
 
+SIGNS = """
+import torch
+import torch.nn as nn
+class Model(nn.Module):
+    def forward(self, x):
+        return x.sign() * (1 + x.abs())
+def get_inputs():
+    return [torch.randn(61, 77, dtype=torch.DTYPE)]
+def get_init_inputs():
+    return []
+"""
+FLUSHES = """
+import torch
+def run_into(x, y):
+    x = torch.where(x.abs() < torch.finfo(x.dtype).smallest_normal, 0, x)
+    y.copy_(x.sign() * (1 + x.abs()))
+"""
+
+
+@pytest.mark.needs("bubblewrap")
+def test_a_kernel_that_takes_denormals_for_zeros_is_wrong_where_it_matters(
+    open_evaluator: Callable[[str], Evaluator],
+) -> None:
+    for dtype in ("float64", "float32"):
+        signs = open_evaluator(SIGNS.replace("DTYPE", dtype))
+        right = signs.evaluate(python(FLUSHES.replace(".abs() < t", ".abs() < 0 * t")), effort=Effort.VERIFY)
+        assert right.verdict is Verdict.CORRECT, right.reason
+        found = signs.evaluate(python(FLUSHES), effort=Effort.VERIFY)
+        assert found.verdict is Verdict.WRONG and "expected" in found.reason
+        assert found.worst is not None and found.worst.got == 0
+
+
 RECTIFIER = """
 import torch
 axes = {"rows": 30, "columns": 41}
