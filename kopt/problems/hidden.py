@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from kopt.problems.domain import Domain, domain_of, widened
+from kopt.problems.strides import once
 
 NON_FINITE = "non_finite"
 """Infinities and NaN strewn in: only where a problem declares that its reference defines what becomes of them."""
@@ -26,7 +27,7 @@ Change = Callable[[torch.Tensor, Domain, torch.Generator], torch.Tensor]
 
 def applicable(arguments: list[Any]) -> list[str]:
     """Names of the distributions worth trying on these arguments."""
-    tensors = [a for a in arguments if isinstance(a, torch.Tensor) and a.numel() > 1]
+    tensors = [t for a in arguments if isinstance(a, torch.Tensor) and (t := once(a)).numel() > 1]
     if any(t.is_floating_point() and not domain_of(t).fixed for t in tensors):
         return list(CHANGES)
     if any(not t.is_floating_point() and not domain_of(t).fixed for t in tensors):
@@ -45,9 +46,10 @@ def transform(arguments: list[Any], name: str, seed: int) -> list[Any]:
         _change(one)
     generator = torch.Generator().manual_seed(seed ^ 0x5EED)
     changed: list[Any] = []
-    for value in arguments:
-        if not isinstance(value, torch.Tensor) or value.numel() < 2:
-            changed.append(value)
+    for given in arguments:
+        value = once(given) if isinstance(given, torch.Tensor) else None
+        if value is None or value.numel() < 2:
+            changed.append(given)
             continue
         domain = domain_of(value)
         if domain.fixed:
@@ -57,7 +59,7 @@ def transform(arguments: list[Any], name: str, seed: int) -> list[Any]:
         else:
             result = _mixed_integers(value, names, generator)
         kept = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
-        changed.append(kept.copy_(result))
+        changed.append(kept.copy_(result).expand(given.shape))
     return changed
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from kopt.problems.accounting import account
 from kopt.problems.beyond import BEYOND, beyond, reaches_beyond
 from kopt.problems.hidden import NON_FINITE, applicable, transform
 from kopt.problems.precision import converted, precision
+from kopt.problems.strides import carried, contiguous, dense
 from kopt.words import ScalarSpec, TensorSpec, Workload, WorkloadSpec
 
 Draw = Callable[[int], list[Any]]
@@ -171,10 +172,7 @@ class Instance:
             )
         return WorkloadSpec(
             workload=self.workload,
-            arguments=tuple(
-                _tensor_spec(n, a) if isinstance(a, torch.Tensor) else ScalarSpec(name=n, value=a)
-                for n, a in zip(names, args, strict=True)
-            ),
+            arguments=tuple(_argument_spec(n, a) for n, a in zip(names, args, strict=True)),
             state=tuple(_tensor_spec(name, tensor) for name, tensor in state.items()),
             outputs=tuple(_tensor_spec(n, o) for n, o in zip(out_names, outputs, strict=True)),
             init=self._init if all(_is_json(value) for value in self._init) else None,
@@ -209,7 +207,7 @@ class Instance:
                     f"input {place} is {value.layout} {value.dtype}: give dense real tensors", path=self.entry
                 )
             value = value.detach()
-            return value if _dense(value) else value.contiguous()
+            return value if carried(value) else value.contiguous()
         if _is_json(value):
             return value
         raise ProblemError(
@@ -234,24 +232,23 @@ class Instance:
 
 
 def _tensor_spec(name: str, tensor: torch.Tensor) -> TensorSpec:
+    """A state tensor or an output: contiguous where it has gaps or overlaps."""
     shape = tuple(tensor.shape)
-    own, dense = tuple(tensor.stride()), _dense(tensor)
+    own, plain = tuple(tensor.stride()), dense(tensor)
     return TensorSpec(
         name=name,
         shape=shape,
         dtype=str(tensor.dtype).removeprefix("torch."),
-        strides=own if dense else _contiguous(shape),
-        view_strides=None if dense else own,
+        strides=own if plain else contiguous(shape),
+        view_strides=None if plain else own,
     )
 
 
-def _dense(tensor: torch.Tensor) -> bool:
-    """Whether the strides fill memory without gaps or overlaps; anything else is laid out contiguously."""
-    return bool(torch.ops.aten.is_non_overlapping_and_dense(tensor)) if tensor.numel() else True
-
-
-def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+def _argument_spec(name: str, value: Any) -> TensorSpec | ScalarSpec:
+    """An argument, in the layout that :meth:`Instance.inputs` gives it."""
+    if not isinstance(value, torch.Tensor):
+        return ScalarSpec(name=name, value=value)
+    return replace(_tensor_spec(name, value), strides=tuple(value.stride()), view_strides=None)
 
 
 def _is_json(value: Any) -> bool:

@@ -6,7 +6,6 @@ judge holds numpy views on the same bytes. Nothing here runs anything.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,18 +39,25 @@ class Place:
     @property
     def dense(self) -> bool:
         """Whether its elements fill its bytes exactly, in whatever order of axes."""
-        return extent(self.spec.shape, self.spec.strides) == math.prod(self.spec.shape)
+        step = 1
+        for stride, size in sorted(zip(self.spec.strides, self.spec.shape, strict=True)):
+            if size > 1 and stride != step:
+                return not self.nbytes
+            step *= size
+        return True
 
     def flat(self, slot: Bytes) -> Array:
         """The stored elements of one slot: in memory order when dense, else in logical order (a copy)."""
-        raw = slot[self.offset : self.offset + self.nbytes].view(KINDS[self.spec.dtype].storage)
+        raw = slot[self.offset : self.offset + self.nbytes]
         if self.dense:
-            return raw
-        step = raw.itemsize
-        strided = np.lib.stride_tricks.as_strided(
-            raw, self.spec.shape, [s * step for s in self.spec.strides], writeable=False
-        )
-        return np.ascontiguousarray(strided).reshape(-1)
+            return raw.view(KINDS[self.spec.dtype].storage)
+        return np.ascontiguousarray(self.view(raw)).reshape(-1)
+
+    def view(self, raw: Bytes) -> Array:
+        """The stored elements in the tensor's own axes, a view of its bytes."""
+        stored = raw.view(KINDS[self.spec.dtype].storage)
+        steps = [stride * stored.itemsize for stride in self.spec.strides]
+        return np.lib.stride_tricks.as_strided(stored, self.spec.shape, steps)
 
     def index(self, position: int) -> tuple[int, ...]:
         """The logical index of an element of :meth:`flat`."""

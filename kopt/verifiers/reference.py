@@ -78,6 +78,7 @@ class Reference:
     def attach(self, layout: Layout) -> Ring:
         """Give the runner a new ring of this layout, in other memory than the one it had."""
         old, self.ring = self.ring, Ring(layout)
+        self.ring.fill_gaps()
         self.ask("attach", self.ring.attachment(), [self.ring.buffer.fd])
         if old is not None:
             old.close()

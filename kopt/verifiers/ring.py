@@ -63,6 +63,18 @@ class Ring:
             if place.nbytes:
                 self.columns(place, slots).view(raw.dtype)[...] = raw[0]
 
+    def fill_gaps(self) -> None:
+        """Random bytes into inputs with gaps, whose elements are written afterwards: what reads a gap finds no zeros.
+
+        They travel with the inputs, and are compared with them after the call.
+        """
+        generator = np.random.default_rng(secrets.randbits(128))
+        for place in self.layout.role("input"):
+            for slot in range(self.layout.slots if not place.dense else 0):
+                self.slot(slot)[place.offset : place.offset + place.nbytes] = generator.integers(
+                    256, size=place.nbytes, dtype=np.uint8
+                )
+
     def fence(self, slot: int) -> Bytes:
         """Fill the bytes behind every tensor of a slot, up to the end of its page, with random ones; return them.
 

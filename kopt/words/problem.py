@@ -16,9 +16,9 @@ class TensorSpec:
     """One tensor argument, state tensor (parameter or buffer) or output.
 
     ``dtype`` is torch's name without the prefix (``float32``). ``strides`` are in elements and always given:
-    the reference's layout is part of what a candidate must reproduce. ``view_strides`` are the reference's own where
-    those leave gaps or overlap (a slice, an expanded tensor) and ``strides`` are contiguous instead: a candidate may
-    return either.
+    the reference's layout is part of what a candidate must reproduce. Those of an input may leave gaps or repeat
+    elements, as the problem's own do (:mod:`kopt.problems.strides`). ``view_strides`` are an output's own where the
+    reference returns such a one and ``strides`` are contiguous instead: a candidate may return either.
     """
 
     name: str

@@ -114,6 +114,74 @@ def test_a_kernel_that_takes_denormals_for_zeros_is_wrong_where_it_matters(
         assert found.worst is not None and found.worst.got == 0
 
 
+GAPS = """
+import torch
+import torch.nn as nn
+class Model(nn.Module):
+    def forward(self, x, p, b):
+        return x.tanh() + p * b
+def get_inputs():
+    return [torch.randn(61, 154)[:, ::2], torch.randn(77, 64).t()[:61], torch.randn(77).expand(61, 77)]
+def get_init_inputs():
+    return []
+"""
+AS_GIVEN = """
+import torch
+def run_into(x, p, b, y):
+    assert (x.stride(), p.stride(), b.stride()) == ((154, 2), (1, 64), (0, 1))
+    gaps = x.as_strided((61, 76), (154, 2), x.storage_offset() + 1)
+    y.copy_(x.tanh() + p * b)
+"""
+NATIVE = """
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/function.h>
+#include <cmath>
+using View = tvm::ffi::TensorView;
+static float at(View t, int64_t i, int64_t j) {
+  return static_cast<const float*>(t.data_ptr())[i * t.stride(0) + j * t.stride(1)];
+}
+void add(View x, View p, View b, View y) {
+  float* out = static_cast<float*>(y.data_ptr());
+  for (int64_t i = 0; i < y.size(0); ++i)
+    for (int64_t j = 0; j < y.size(1); ++j) *out++ = std::tanh(at(x, i, j)) + at(p, i, j) * at(b, i, j);
+}
+TVM_FFI_DLL_EXPORT_TYPED_FUNC(run, add);
+"""
+
+
+@pytest.fixture(scope="module")
+def gaps(open_evaluator: Callable[[str], Evaluator]) -> Evaluator:
+    return open_evaluator(GAPS)
+
+
+@pytest.mark.needs("bubblewrap")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (AS_GIVEN, ""),
+        (AS_GIVEN.replace("x.tanh()", "x.as_strided((61, 77), (77, 1)).tanh()"), "expected"),
+        (AS_GIVEN + "    gaps.zero_()\n", "it changed its inputs"),
+        (AS_GIVEN + "    p.as_strided((76,), (64,), p.storage_offset() + 63).zero_()\n", "it changed its inputs"),
+        (AS_GIVEN + "    y[:, 1:] += gaps.nan_to_num(1, 1, 1)\n", "expected"),
+    ],
+    ids=["right", "strides ignored", "writes into gaps", "writes into padding", "gaps taken for zeros"],
+)  # fmt: skip
+def test_inputs_have_the_layout_that_the_problem_gives_them(gaps: Evaluator, text: str, words: str) -> None:
+    assert all("mixed" in {c.distribution for c in b.cases.cases} for b in gaps.timed)
+    found = gaps.evaluate(python(text), effort=Effort.VERIFY)
+    assert found.verdict is (Verdict.WRONG if words else Verdict.CORRECT), found.reason
+    assert words in found.reason
+
+
+@pytest.mark.needs("bubblewrap")
+def test_native_kernels_get_strided_inputs(gaps: Evaluator) -> None:
+    candidate = Candidate(
+        sources={"k.cpp": NATIVE}, language=Language.CPP, entry="k.cpp::run", style=Style.DESTINATION
+    )
+    found = gaps.evaluate(candidate, effort=Effort.VERIFY)
+    assert found.verdict is Verdict.CORRECT, found.reason
+
+
 RECTIFIER = """
 import torch
 axes = {"rows": 30, "columns": 41}

@@ -149,6 +149,8 @@ class ReferenceProgram:
 
     def generate(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         """Fill slots' inputs from a named distribution, each under its own seed."""
+        from kopt.problems.strides import store
+
         for slot, seed in zip(body["slots"], body["seeds"], strict=True):
             try:
                 values = self._chosen().inputs(seed, body["distribution"])
@@ -160,7 +162,7 @@ class ReferenceProgram:
                 raise BadRequest("no ring is attached")
             tensors = [value for value in values if isinstance(value, torch.Tensor)]
             for target, value in zip(self.ring.inputs[slot], tensors, strict=True):
-                target.copy_(value)
+                store(target, value)
         return {}
 
     def truth(self, body: dict[str, Any], fds: list[int]) -> dict[str, Any]:
