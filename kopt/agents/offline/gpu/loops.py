@@ -99,30 +99,27 @@ class Stage:
     def launches(self) -> list[Launch]:
         """The kernels in order."""
         if self.chunks == 1:
-            with self._tasks():
-                self._whole()
+            self._tasks()
+            self._whole()
             return [self._launch()]
         passes = levels(self.plan.row)
         varying, _ = self._stores_by_kind()
         made = []
-        for number_ in range(len(passes) + 1):
-            last = number_ == len(passes)
-            self.k = Kernel(self.graph, f"{self.name}_{'end' if last else number_}")
-            alone = last and not varying
-            with self._tasks(shared=not alone):
-                for folds in passes[:number_]:
-                    self._collected(folds)
-                if last:
-                    self._results()
-                else:
-                    self._partial(passes[number_])
-            launch = self._launch(shared=not alone)
-            if not last:
-                lanes = " * BLOCK" if self.columns else ""
-                total = f"{self._tasks_on_host()} * {self.chunks}{lanes}".replace("BLOCK", str(self.block))
-                launch.scratch = {f"{f.name}_part": total for f in passes[number_]}
+        for done, folds in enumerate(passes):
+            self.k = Kernel(self.graph, f"{self.name}_{done}")
+            self._tasks(shared=True)
+            self._collected(passes[:done])
+            self._partial(folds)
+            launch = self._launch(shared=True)
+            lanes = f" * {self.block}" if self.columns else ""
+            total = f"{self._tasks_on_host()} * {self.chunks}{lanes}".replace("BLOCK", str(self.block))
+            launch.scratch = {f"{fold.name}_part": total for fold in folds}
             made.append(launch)
-        return made
+        self.k = Kernel(self.graph, f"{self.name}_end")
+        self._tasks(shared=bool(varying))
+        self._collected(passes)
+        self._results()
+        return [*made, self._launch(shared=bool(varying))]
 
     def _launch(self, shared: bool = False) -> Launch:
         tasks = self._tasks_on_host()
@@ -143,8 +140,7 @@ class Stage:
 
     # Programs ----------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _tasks(self, shared: bool = False) -> Iterator[None]:
+    def _tasks(self, shared: bool = False) -> None:
         """The beginning of a kernel: which row, or which tile of columns, this program has, and which share of it."""
         self.index = {}
         self.k.add("task = tl.program_id(0).to(tl.int64)")
@@ -162,7 +158,6 @@ class Stage:
             self.index[self.plan.register] = "k"
         else:
             self._decode("task", self.plan.kept)
-        yield
 
     def _decode(self, flat: str, loops: Sequence[Loop]) -> None:
         inner: Size = (1,) * self.nest.lowered.traces
@@ -273,9 +268,9 @@ class Stage:
             value = fold.name if self.columns else self.k.collapsed(fold.op, f"{fold.name}_k")
             self.k.add(f"tl.store({place}, {value})")
 
-    def _collected(self, folds: Sequence[Fold]) -> None:
-        """Results of an earlier pass, from the shares of all its programs."""
-        for fold in folds:
+    def _collected(self, passes: Sequence[Sequence[Fold]]) -> None:
+        """Results of earlier passes, from the shares of all their programs."""
+        for fold in (fold for folds in passes for fold in folds):
             part = self.k.pointer(f"{fold.name}_part")
             if not self.columns:
                 self.k.add(f"{fold.name}_k = tl.load({part} + task * CHUNKS + tl.arange(0, CHUNKS))")
