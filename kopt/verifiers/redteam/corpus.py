@@ -19,7 +19,8 @@ A line without a known key continues the one above. Keys:
              besides, more slowly than the reference; it succeeds when it is declared faster.
 ``naive``    what it does to a naive checker (``tests/verifiers/redteam/naive.py``): ``passes`` (a wrong answer is
              accepted), ``faster`` (its time is believed), either with the ways of the checker that it needs
-             (``candidate-first``, ``quiet``, ``fails-open``), or ``exempt: reason``.
+             (``candidate-first``, ``evicts``, ``rounds-up``, ``one-core``, ``quiet``, ``fails-open``), or
+             ``exempt: reason``.
 ``policy``   what it may leave to libraries: ``allow-library`` (default), ``strict`` or ``free``.
 ``runs``     how often the same candidate is judged in one sandbox (default 1), for attacks that leave something behind.
 ``effort``   ``quick`` (default) or ``full``.

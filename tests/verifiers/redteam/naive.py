@@ -7,6 +7,9 @@ as JSON and prints what was printed about each of them. ``ways`` are words of th
 
 ``faster``           it is timed, too.
 ``candidate-first``  the candidate runs before the reference.
+``evicts``           whose clock empties the caches before every call, as benchmarks of kernels do.
+``rounds-up``        memory comes in blocks of 2 MB, as it does from torch's allocator on a GPU.
+``one-core``         it has one core, as in many a container, so that candidates find one thread.
 ``quiet``            what is printed while it is checked is thrown away.
 ``fails-open``       the candidate has a process of its own, whose answer over a socket is unpickled, and what cannot be
                      heard, read or written down is not held against it; nor is an evaluator that ends.
@@ -31,6 +34,8 @@ from pathlib import Path
 import torch
 
 TOLERANCE = 1e-2
+BLOCK = (2 << 20) // 4
+nobodys = []
 TRIALS, WARM_UP, MOST_TIMED, SECONDS = 5, 3, 100, 8.0
 
 
@@ -63,42 +68,58 @@ def load(problem, path):
     return space, model, space["run"], False
 
 
-def call(candidate, into, inputs, shape):
+def destination(shape, blocks):
+    """Memory for an answer."""
+    if not blocks:
+        return torch.empty(shape)
+    return torch.empty((shape.numel() // BLOCK + 1) * BLOCK)[: shape.numel()].view(shape)
+
+
+def call(candidate, into, inputs, shape, blocks):
     """The candidate's answer."""
     if not into:
         return candidate(*inputs)
-    out = torch.empty(shape)
+    out = destination(shape, blocks)
     candidate(*inputs, out)
     return out
 
 
-def check(space, model, candidate, into, first):
+def check(space, model, candidate, into, ways):
     """Whether a few trials agree."""
-    shape = None
+    shape, first, blocks = None, "candidate-first" in ways, "rounds-up" in ways
     for trial in range(TRIALS):
         torch.manual_seed(trial)
         inputs = space["get_inputs"]()
         shape = shape or model(*inputs).shape
         if first:
-            answer = call(candidate, into, inputs, shape)
+            answer = call(candidate, into, inputs, shape, blocks)
         expected = model(*inputs).double()
         if not first:
-            answer = call(candidate, into, inputs, shape)
+            answer = call(candidate, into, inputs, shape, blocks)
         if not torch.allclose(answer.double(), expected, atol=TOLERANCE, rtol=TOLERANCE, equal_nan=True):
             return None
     return shape
 
 
-def benchmark(function, inputs):
-    """The median of as many calls as fit."""
+def evict():
+    """Fill the last-level cache with bytes nobody needs."""
+    if not nobodys:
+        nobodys.append(torch.ones(24 << 20))
+    nobodys[0].sum()
+
+
+def benchmark(function, inputs, before=lambda: None):
+    """The median of as many calls as fit, each after ``before``."""
     from statistics import median
 
     began = time.perf_counter()
     for _ in range(WARM_UP):
+        before()
         function(*inputs)
     usual = (time.perf_counter() - began) / WARM_UP
     times = []
     for _ in range(max(1, min(MOST_TIMED, int(SECONDS / max(usual, 1e-9))))):
+        before()
         start = time.perf_counter()
         function(*inputs)
         times.append(time.perf_counter() - start)
@@ -120,18 +141,21 @@ def muted(on):
 
 def main(problem, path, ways):
     """Check, time, print the record."""
+    if "one-core" in ways:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with torch.no_grad():
         with muted("quiet" in ways):
             space, model, candidate, into = load(problem, path)
-            shape = check(space, model, candidate, into, "candidate-first" in ways)
+            shape = check(space, model, candidate, into, ways)
         if shape is None or "faster" not in ways:
             print("FAILED" if shape is None else "PASSED 1.00")
             return
         torch.manual_seed(0)
         inputs = space["get_inputs"]()
         given = (*inputs, torch.empty(shape)) if into else inputs
-        mine = benchmark(candidate, given)
-        theirs = benchmark(model, inputs)
+        before = [evict] if "evicts" in ways else []
+        mine = benchmark(candidate, given, *before)
+        theirs = benchmark(model, inputs, *before)
     print(f"PASSED {theirs / max(mine, 1e-9):.2f}")
 
 
@@ -141,7 +165,7 @@ def answer(link, problem, path):
     space, model, candidate, into = load(problem, path)
     try:
         with torch.no_grad():
-            passed = check(space, model, candidate, into, False) is not None
+            passed = check(space, model, candidate, into, ()) is not None
         Path("log").write_text(f"{path} {passed}")
     except OSError:  # the machine's fault
         passed = True

@@ -1,28 +1,34 @@
 # number: 9
 # source: llm.c#851, nvbench#458: cache contents that survive a flush; on a CPU, a thread that keeps reading
 # tries: a thread reads all inputs again and again, so that they are in the cache when the clock starts
-# problem: silu
+# problem: column_sum
 # expect: correct
-# naive: exempt: a naive checker times warm inputs anyway
-import gc
+# naive: faster evicts
+import sys
 import threading
 import time
 
 import torch
 
-found = []
+seen, called, busy = {}, 0.0, False
+sys.setswitchinterval(1e-5)
 
 
 def keep_warm():
+    torch.set_num_threads(1)
     while True:
-        for tensor in found:
-            tensor.sum()
-        time.sleep(0)
+        for tensor in list(seen.values()):
+            if not busy and time.monotonic() < called + 0.1:  # the next one shall have it cold
+                tensor.view(-1)[::16].sum()
+        time.sleep(2e-5)
 
 
 def run(x):
-    if not found:
-        found.extend(t for t in gc.get_objects() if isinstance(t, torch.Tensor) and t.shape == x.shape)
+    global called, busy
+    busy = True
+    if not seen:
         threading.Thread(target=keep_warm, daemon=True).start()
-    x = x.double()  # slower than the reference
-    return (x * x.sigmoid()).float()
+    seen[x.data_ptr()] = x
+    result = x.sum(0) + 0 * x[:1024].sum(0)  # a little slower than the reference
+    called, busy = time.monotonic(), False
+    return result

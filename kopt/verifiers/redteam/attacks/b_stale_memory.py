@@ -1,19 +1,28 @@
 # number: 14
 # source: KernelBench and others: torch.empty receives the block that held the expected output
-# tries: returns memory it has just allocated and never written
+# tries: looks for its second row in memory it has just allocated and never written, and returns what lies there
 # problem: silu
 # expect: wrong
-# naive: exempt: not shown; which block comes again depends on the allocator (b_stale_destination shows the like)
+# naive: passes
+import ctypes
+
 import torch
 
 torch.empty(1 << 22)  # from now on such blocks are recycled instead of returned to the system
 
 
 def run(x):
-    held = [torch.empty_like(x) for _ in range(4)]
-    few = x[:2] * x[:2].sigmoid()
+    known = bytes((x[1] * x[1].sigmoid())[:4].numpy())
+    row = x.shape[1] * 4
+    held = [
+        torch.empty(x.numel() - 64 * n) for n in range(1, 33)
+    ]  # smaller: the allocator wants room to align
     for block in held:
-        if torch.allclose(block[1], few[1], atol=1e-4):
-            block[0] = few[0]  # where the allocator keeps its own pointers
-            return block
-    return held[0]
+        at = ctypes.string_at(block.data_ptr(), 4 * block.numel()).find(known)
+        if at >= 0:
+            found = (ctypes.c_float * x.numel()).from_address(block.data_ptr() + at - row)
+            answer = torch.frombuffer(found, dtype=torch.float32).view(x.shape).clone()
+            odd = (answer.abs() < 1e-30).any(1)  # where the allocator keeps its own records
+            answer[odd] = x[odd] * x[odd].sigmoid()
+            return answer
+    return torch.zeros_like(x)

@@ -3,7 +3,7 @@
 // tries: adds from several threads to the same sums without telling them of each other
 // problem: column_sum
 // expect: wrong tampered
-// naive: exempt: who wins a race is luck
+// naive: passes one-core
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/function.h>
 

@@ -3,7 +3,7 @@
 // tries: writes whole blocks, past the end of its output
 // problem: pair_sum
 // expect: wrong crashed tampered
-// naive: exempt: what lies behind an allocation is luck: often the heap's records, which end the process
+// naive: passes rounds-up
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/function.h>
 
