@@ -14,6 +14,7 @@ from kopt.errors import ProblemError
 from kopt.problems.accounting import account
 from kopt.problems.beyond import BEYOND, beyond, reaches_beyond
 from kopt.problems.hidden import NON_FINITE, applicable, transform
+from kopt.problems.infinite import BELOW, BOTH, infinite, receiver
 from kopt.problems.precision import converted, precision
 from kopt.problems.strides import carried, contiguous, dense
 from kopt.words import ScalarSpec, TensorSpec, Workload, WorkloadSpec
@@ -66,11 +67,13 @@ class Instance:
 
         Raises:
             ProblemError: an argument is neither a tensor nor a JSON scalar.
-            KeyError: no such distribution.
+            LookupError: no such distribution, or not for these inputs.
         """
         drawn = [self._argument(i, value) for i, value in enumerate(self._draw(seed))]
         if distribution == "declared":
             return drawn
+        if distribution in (BOTH, BELOW):
+            return infinite(drawn, distribution, seed)
         return beyond(drawn) if distribution == BEYOND else transform(drawn, distribution, seed)
 
     def distributions(self) -> list[str]:
@@ -79,6 +82,8 @@ class Instance:
         special = [NON_FINITE] if self._non_finite else []
         if self._habitual and reaches_beyond(drawn):
             special.append(BEYOND)
+        if self._habitual and receiver(drawn) is not None:
+            special += [BOTH, BELOW]
         return [*applicable(drawn), *special]
 
     def state(self) -> dict[str, torch.Tensor]:

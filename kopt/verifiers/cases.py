@@ -27,9 +27,11 @@ from kopt.verifiers.reference import Reference
 from kopt.words import TolerancePolicy, WorkloadSpec
 
 DECLARED, MIXED = "declared", "mixed"
-_SPECIAL = ("non_finite", "beyond")
+_SPECIAL = ("non_finite", "beyond", "infinite", "infinite_below")
 """Always cases of their own: no other distribution shows what they show."""
 NON_FINITE = _SPECIAL[0]
+INFINITE = _SPECIAL[2:]
+"""From the widest on: used as soon as the reference defines what becomes of one (:mod:`kopt.problems.infinite`)."""
 _CASE_BYTES, _OWN = 160 << 20, 6
 _NOT_FINITE = "the reference is not finite on it"
 _HARSH = (frozenset({"large", "wide", "equal", "zeros"}), frozenset({"outliers", "negative"}))
@@ -155,9 +157,11 @@ class _Builder:
             cases = [self._case(raw, models) for raw in raws if raw]
             raws.clear()
             every = self._names()
-            special = [name for name in every if name in _SPECIAL]
+            special = [name for name in _SPECIAL if name in every]
             every = [name for name in every if name not in _SPECIAL]
             for name in (*special, *self._affordable(every, hidden)):
+                if name in INFINITE and any(case.distribution in INFINITE for case in cases):
+                    continue
                 raw = self._draw(name, truth.outputs_of)
                 if raw is not None:
                     own = tuple(self._model([raw], number) for number in range(len(self.spec.outputs)))
@@ -219,11 +223,14 @@ class _Builder:
                 self.mutates = True
                 self.ring.put_inputs(0, inputs)
             got = tuple(a.copy() for a in self.ring.outputs_of(0))
-            if name != NON_FINITE and not self._finite(name, got):
+            if name in INFINITE and not self._defines(name, got):
+                return None
+            lets = name == NON_FINITE or name in INFINITE
+            if not lets and not self._finite(name, got):
                 return None
             self.reference.ask("truth", {"slots": [0]})
             truth = tuple(a.copy() for a in outputs_of_truth(0))
-            if name == NON_FINITE and not self._agree(got, truth):
+            if lets and not self._agree(got, truth):
                 self.dropped[name] = "the reference differs there from its own float64 truth"
                 return None
             swings = self._swings(name, inputs, truth, outputs_of_truth)
@@ -297,6 +304,23 @@ class _Builder:
                     "the computation",
                     path=self.path,
                 )
+        return True
+
+    def _defines(self, name: str, outputs: Sequence[Array]) -> bool:
+        """Whether the reference makes something of infinities, and not only of the order in which it adds.
+
+        No NaN comes out. A long sum of which an infinity comes out defines nothing: what compensates for rounding
+        (Kahan), or adds differences, makes NaN of infinities and is right all the same.
+        """
+        for spec, stored in zip(self.spec.outputs, outputs, strict=True):
+            if KINDS[spec.dtype].floating:
+                values = widen(stored, spec.dtype)
+                if np.isnan(values).any():
+                    self.dropped[name] = "the reference makes NaN of infinities"
+                    return False
+                if sums.adds_up(self.spec, spec) and np.isinf(values).any():
+                    self.dropped[name] = "the reference adds infinities up"
+                    return False
         return True
 
     def _agree(self, outputs: Sequence[Array], truth: Sequence[Array]) -> bool:

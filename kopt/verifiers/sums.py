@@ -51,6 +51,11 @@ def longest(spec: WorkloadSpec, output: TensorSpec) -> float:
     return max(per_output(0, math.prod(output.shape), spec.flops), spec.longest_sum)
 
 
+def adds_up(spec: WorkloadSpec, output: TensorSpec) -> bool:
+    """Whether the order of summation may show in an output."""
+    return max(longest(spec, output), spec.longest_sum) > _FEW_TERMS
+
+
 def reach(spec: WorkloadSpec, output: TensorSpec, distribution: str) -> float:
     """The factor ``h`` of an output on inputs of a distribution, or of a mixture of several joined by ``+``."""
     return in_turn(longest(spec, output), biased=not _INDEPENDENT.issuperset(distribution.split("+")))

@@ -69,10 +69,11 @@ def test_every_judge_shows_a_mixture_without_what_the_reference_cannot_take(expo
         ("def run_into(x, y):\n    y.copy_(x.exp())\n", ""),
         (BEHIND, "behind the end of"),
         ("def run_into(x, y):\n    y.copy_(x.exp().where(x.abs() > 1e-4, 1.1))\n", "expected"),
+        ("def run_into(x, y):\n    y.copy_(x.exp().clamp_max(3e38))\n", "expected inf"),
         ("calls = 0\ndef run_into(x, y):\n    global calls\n    calls += 1\n    y.copy_(x.exp() if calls < 9 else x)\n",
          "expected"),
     ],
-    ids=["right", "writes behind the end", "wrong where small", "wrong from the ninth call on"],
+    ids=["right", "writes behind the end", "wrong where small", "finite for infinite", "wrong from the ninth call on"],
 )  # fmt: skip
 def test_verification_alone_decides(exponential: Evaluator, text: str, words: str) -> None:
     found = exponential.evaluate(python(text), effort=Effort.VERIFY)
@@ -180,6 +181,46 @@ def test_native_kernels_get_strided_inputs(gaps: Evaluator) -> None:
     )
     found = gaps.evaluate(candidate, effort=Effort.VERIFY)
     assert found.verdict is Verdict.CORRECT, found.reason
+
+
+SOFTMAX = """
+import torch
+import torch.nn as nn
+class Model(nn.Module):
+    def forward(self, x):
+        return torch.softmax(x, -1)
+def get_inputs():
+    return [torch.randn(2000, 7)]
+def get_init_inputs():
+    return []
+"""
+ONLINE = """
+import torch
+def run_into(x, y):
+    m, total = torch.full((2000,), LEAST), torch.zeros(2000)
+    for column in x.unbind(1):
+        higher = torch.maximum(m, column)
+        total = total * (m - higher).exp() + (column - higher).exp()
+        m = higher
+    y.copy_((x - m[:, None]).exp() / total[:, None])
+"""
+
+
+@pytest.mark.needs("bubblewrap")
+def test_infinities_must_become_what_the_reference_makes_of_them(
+    exponential: Evaluator, open_evaluator: Callable[[str], Evaluator]
+) -> None:
+    assert "infinite" in {case.distribution for case in exponential.timed[0].cases.cases}
+    softmax = open_evaluator(SOFTMAX)
+    cases = softmax.timed[0].cases
+    assert "NaN" in cases.dropped["infinite"]
+    assert "infinite_below" in {case.distribution for case in cases.cases}
+    right = softmax.evaluate(python(ONLINE.replace("LEAST", "-3e38")), effort=Effort.VERIFY)
+    assert right.verdict is Verdict.CORRECT, right.reason
+    found = softmax.evaluate(python(ONLINE.replace("LEAST", "-torch.inf")), effort=Effort.VERIFY)
+    assert found.verdict is Verdict.WRONG and "infinite_below" in found.reason
+    scan = open_evaluator(SOFTMAX.replace("softmax(x, -1)", "cumsum(x, 0)"))
+    assert "adds infinities up" in scan.timed[0].cases.dropped["infinite_below"]
 
 
 RECTIFIER = """
