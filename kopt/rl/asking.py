@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from kopt.agents.context import Cost, Wanted
 from kopt.rl.ledger import EVALUATIONS, Ledger
 from kopt.rl.searching import Searching, Tuning
-from kopt.rl.strategy import Phase, Plan, Trial
-from kopt.rl.team import WRITER, Asked, Explaining, Pair, Team
-from kopt.words import Candidate
+from kopt.rl.strategy import Phase, Plan, Trial, is_win
+from kopt.rl.team import REPAIRER, WRITER, Asked, Explaining, Pair, Team
+from kopt.words import Candidate, Evaluation
 
 LATEST = 16
 """Answers and evaluations from which is told how long one takes."""
@@ -41,6 +41,7 @@ class Asking(Searching):
         super().__init__(self._story(), ledger)
         self._team = team
         self._waits: list[float] = []
+        self._repaired = False
         self.challenger: Challenging | None = None
         """Who looks for inputs on which candidates differ; None: nobody."""
         self.tuner: Tuning | None = None
@@ -68,6 +69,23 @@ class Asking(Searching):
             if self.tuner is not None and candidate.tunables:
                 yield from self._tune(self.tuner(candidate), evaluation)
         yield from self._confirm()
+
+    def _confirmed(self, candidate: Candidate) -> Generator[Trial, Evaluation, bool]:
+        """As ever; but the models get one turn to repair what was right until sanitizers looked at it.
+
+        Only where time is left to ask, and an evaluation beside the one for the next best.
+        """
+        full = yield Trial(candidate=candidate, effort="full", phase="confirm")
+        short = self._ledger.left(EVALUATIONS) < 2 or self._seconds_to_search() <= 0
+        if full.correct or self._repaired or short or not self._team.members:
+            return is_win(full)
+        self._repaired = True
+        self._seen[candidate.digest] = candidate, full
+        asked = self._ask(self._team.turn(0), Wanted(role=REPAIRER, parent=(candidate, full)))
+        mended, _ = self._team.end(asked, self._seconds_to_search()) or (None, Cost())
+        if mended is None or mended.digest in self._seen:
+            return False
+        return is_win((yield Trial(candidate=mended, effort="full", phase="confirm")))
 
     def _ask(self, proposer: Explaining, wanted: Wanted | None = None) -> Asked:
         """Ask for one candidate; the proposer is told of all that was tried."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 from kopt.rl.ledger import EVALUATIONS, SECONDS, Ledger
@@ -18,6 +18,8 @@ STEP = 1.01
 """A gain smaller than this is none."""
 CONFIRMED = 3
 """How many candidates may be tried for the confirmation."""
+SPARED = 20
+"""One in so many evaluations is kept back beside the one for the winner, should sanitizers refuse that."""
 CONFIRM_SECONDS = 15.0
 """What is kept back for the confirmation."""
 MOST_CONFIRM_SHARE = 0.35
@@ -76,9 +78,12 @@ class Searching(Planned):
         for place, (candidate, quick) in enumerate(self._ranked()[:CONFIRMED]):
             if place and score(quick) <= 1.0:
                 return
-            full = yield Trial(candidate=candidate, effort="full", phase="confirm")
-            if is_win(full):
+            if (yield from self._confirmed(candidate)):
                 return
+
+    def _confirmed(self, candidate: Candidate) -> Generator[Trial, Evaluation, bool]:
+        """Judge one with full effort; whether it, or what was made of it, wins."""
+        return is_win((yield Trial(candidate=candidate, effort="full", phase="confirm")))
 
     def _ranked(self) -> list[tuple[Candidate, Evaluation]]:
         """The correct and timed candidates, surest gain first: a lucky measurement has a wide interval."""
@@ -87,7 +92,9 @@ class Searching(Planned):
 
     def _may_search(self, begun: int = 0) -> bool:
         """Whether another quick trial, beside those already begun, leaves enough for the confirmation."""
-        return self._ledger.left(EVALUATIONS) > 1 + begun and self._seconds_to_search() > 0
+        limit = self._ledger.limits.get(EVALUATIONS, math.inf)
+        kept = 1 + int(min(CONFIRMED - 1, limit / SPARED))
+        return self._ledger.left(EVALUATIONS) > kept + begun and self._seconds_to_search() > 0
 
     def _seconds_to_search(self) -> float:
         """Until when a quick trial may begin."""

@@ -32,8 +32,11 @@ class Player:
         return [f"{self.name} was asked {len(self.contexts)} times"]
 
 
-def work(tmp_path, ratios, *team, limits=None):
-    ledger, judge = Ledger(limits or {}), TableJudge(lambda of, effort: ratios[of.notes["title"]])
+def work(tmp_path, ratios, *team, limits=None, refused=()):
+    def ratio(of, effort):
+        return None if (of.notes["title"], effort) in refused else ratios[of.notes["title"]]
+
+    ledger, judge = Ledger(limits or {}), TableJudge(ratio)
 
     def describe(history, best):
         return Context(problem=PROBLEM, history=tuple(history), incumbent=best)
@@ -66,6 +69,23 @@ def test_it_repairs_improves_and_confirms(tmp_path):
     assert [c.notes["title"] for c, _ in last.history] == ["broken", "right", "better"]
     assert last.incumbent[0].notes["title"] == "better"
     assert len(one.contexts) + len(two.contexts) == 3 + FRUITLESS
+
+
+def test_what_the_confirmation_refuses_gets_one_turn_of_repair_and_then_the_next_best_its_chance(tmp_path):
+    ratios = {"fast": 2.0, "mended": 1.8, "plain": 1.5}
+    player = Player("one", "plain", "fast", *[None] * FRUITLESS, "mended")
+    loop, judge, _ = work(tmp_path, ratios, player, refused={("fast", "full")})
+    assert judge.calls[2:] == [("fast", "full"), ("mended", "full")]
+    assert loop.best.candidate == candidate("mended").digest
+    role, parent = player.contexts[-1].wanted.role, player.contexts[-1].wanted.parent
+    assert role == "repairer" and parent[0] == candidate("fast") and "off" in parent[1].reason
+
+    (tmp_path / "again").mkdir()
+    player = Player("one", "plain", "fast", *[None] * FRUITLESS, "mended", "more")
+    refused = {("fast", "full"), ("mended", "full")}
+    loop, judge, _ = work(tmp_path / "again", ratios, player, refused=refused)
+    assert judge.calls[2:] == [("fast", "full"), ("mended", "full"), ("plain", "full")]
+    assert loop.best.candidate == candidate("plain").digest
 
 
 def test_a_model_that_cannot_be_used_is_left_out(tmp_path):
