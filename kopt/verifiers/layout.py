@@ -37,6 +37,11 @@ class Place:
     nbytes: int
 
     @property
+    def behind(self) -> int:
+        """Bytes between its end and the next tensor's beginning: never none, so that every end has a fence."""
+        return PAGE - self.nbytes % PAGE
+
+    @property
     def dense(self) -> bool:
         """Whether its elements fill its bytes exactly, in whatever order of axes."""
         step = 1
@@ -88,7 +93,7 @@ class Layout:
             for spec in tensors:
                 nbytes = extent(spec.shape, spec.strides) * itemsize(spec.dtype)
                 places.append(Place(spec, role, offset, nbytes))
-                offset += -(-max(nbytes, 1) // PAGE) * PAGE
+                offset += nbytes + places[-1].behind
         return cls(slots, max(offset, PAGE), tuple(places))
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 
 from kopt.sandbox import SharedBuffer
 from kopt.verifiers.dtypes import KINDS, Array
-from kopt.verifiers.layout import PAGE, Bytes, Layout, Place
+from kopt.verifiers.layout import Bytes, Layout, Place
 
 _SIGNALLING = {"float64": (0x7FF4 << 48, 50), "float32": (0x7FA0 << 16, 21), "float16": (0x7D00, 8)}
 
@@ -97,10 +97,10 @@ class Ring:
         return None
 
     def _fenced(self) -> int:
-        return sum(-place.nbytes % PAGE for place in self.layout.places)
+        return sum(place.behind for place in self.layout.places)
 
     def _behind(self, slot: int) -> list[Bytes]:
-        ends = [(place.offset + place.nbytes, -place.nbytes % PAGE) for place in self.layout.places]
+        ends = [(place.offset + place.nbytes, place.behind) for place in self.layout.places]
         return [self.slot(slot)[end : end + length] for end, length in ends]
 
     def copy_inputs(self, source: Ring, slots: Sequence[int]) -> None:

@@ -283,18 +283,22 @@ def test_gradients_and_what_is_not_finite_are_checked_where_declared(
     assert words in found.reason
 
 
-def test_a_fence_tells_what_was_written_behind_an_end() -> None:
-    specs = [TensorSpec(name=n, shape=(5,), dtype="float32", strides=(1,)) for n in ("x", "y")]
+@pytest.mark.parametrize("count", [5, 1024])
+def test_a_fence_tells_what_was_written_behind_an_end(count: int) -> None:
+    """Behind one that fills whole pages, too."""
+    specs = [TensorSpec(name=n, shape=(count,), dtype="float32", strides=(1,)) for n in ("x", "y")]
     ring = Ring(Layout.of([("input", specs[:1]), ("output", specs[1:])], 2))
+    second = ring.layout.places[1].offset
+    assert second % 4096 == 0
     try:
         noise = ring.fence(1)
         ring.outputs_of(1)[0][:] = 3
         assert ring.breached(1, noise) is None
-        ring.slot(1)[4096 + 20] ^= 1
+        ring.slot(1)[second + 4 * count] ^= 1
         assert ring.breached(1, noise) == "y"
         again = ring.fence(1)
         assert ring.breached(1, again) is None and not np.array_equal(noise, again)
-        ring.slot(1)[4095] ^= 1
+        ring.slot(1)[second - 1] ^= 1
         assert ring.breached(1, again) == "x"
     finally:
         ring.close()
