@@ -1,4 +1,4 @@
-"""Every shipped problem that can be judged by its reference gets a C++ kernel without any model."""
+"""Shipped problems that are judged by their reference get a C++ kernel without any model; those that do not are named."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ from kopt.problems.inside import open_problem
 from kopt.words import Language
 
 
+NO_KERNEL = {
+    "paged_decode": "aten.index.Tensor has no lowering",
+    "w4a16": "has no lowering",
+}
+"""Problems that the generator cannot help with yet: what it says of them."""
+IN_TRITON = ("attention", "linear")
+"""Families whose kernels are generated for GPUs too."""
+
+
 @pytest.mark.parametrize("name", sorted(suite_problems()))
 def test_a_kernel_is_generated(name: str, tmp_path: Path) -> None:
     """From the traces that a run takes: all workloads and the smallest sizes."""
@@ -26,5 +35,10 @@ def test_a_kernel_is_generated(name: str, tmp_path: Path) -> None:
         wanted.append({"smoke": True})
     graph = [json.loads(json.dumps(tracing.trace(handle, **arguments))) for arguments in wanted]
     proposer = OfflineProposer()
-    made = list(proposer.propose(Context(problem=problem, graph=graph)))
-    assert any(candidate.language is Language.CPP for candidate in made), proposer.explain()
+    made = {c.language for c in proposer.propose(Context(problem=problem, graph=graph))}
+    if name in NO_KERNEL:
+        assert not made and any(NO_KERNEL[name] in reason for reason in proposer.explain())
+        return
+    assert Language.CPP in made, proposer.explain()
+    if suite_problems()[name].parent.name in IN_TRITON:
+        assert Language.TRITON in made, proposer.explain()
