@@ -1,4 +1,4 @@
-"""Shipped problems that are judged by their reference get a C++ kernel without any model; those that do not are named."""
+"""Shipped problems judged by their reference get a C++ kernel without any model; those that do not are named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from kopt.agents.offline.proposer import OfflineProposer
 from kopt.problems import load, suite_problems
 from kopt.problems.inside import open_problem
 from kopt.words import Language
-
 
 NO_KERNEL = {
     "paged_decode": "aten.index.Tensor has no lowering",

@@ -23,6 +23,17 @@ def gelu_of(layer: nn.Module) -> nn.Module:
     return Behind(layer, F.gelu)
 
 
+class OwnWords(nn.Module):
+    """Parameters named like what the file itself names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.tl, self.triton = (nn.Parameter(r(*s)) for s in ((50, 45), (45,), (45,)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x @ self.kernel + self.tl) * self.triton
+
+
 LEFT_OUT = ("double", "blocks_with_edges")  # refused; and large, where ``many_tiles`` is small
 SMALL = {"BLOCK_M": 16, "BLOCK_N": 32, "BLOCK_K": 16, "GROUP": 4}
 CASES = {
@@ -38,6 +49,7 @@ CASES = {
         [(r(2, 8, 100),), (r(1, 8, 33),)],
         [(r(3, 8, 157),), (r(1, 8, 5),)],
     ),
+    "own_words": Case(OwnWords(), [(r(37, 50),)]),
     "many_tiles": Case(torch.matmul, [(r(200, 50), r(50, 150))], tunables=SMALL),
     "half": Case(gelu_of(nn.Linear(50, 45)).half(), [(r(37, 50).half(),)]),
     "half_convolution": Case(gelu_of(nn.Conv2d(8, 20, 3, padding=1)).half(), [(r(2, 8, 9, 11).half(),)]),

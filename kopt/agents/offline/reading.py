@@ -114,6 +114,7 @@ _KERNEL_WORDS = frozenset(
         "first_lanes",
         "get",
         "half",
+        "kernel",
         "lanes",
         "load",
         "load_part",
@@ -136,6 +137,9 @@ _KERNEL_WORDS = frozenset(
         "store_part",
         "stream",
         "streams_done",
+        "tl",
+        "torch",
+        "triton",
         "wide",
         "window_count",
     ]

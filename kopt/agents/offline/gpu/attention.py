@@ -81,13 +81,13 @@ def _tunables(plan: Plan, width: int, out: int) -> tuple[Tunable, ...]:
     most = (128 if max(width, out) <= 128 else 64) if halves else 64
     queries = min(most, tiles.power(max(plan.queries)))
     keys = min((64 if halves else 32), tiles.power(max(plan.keys)))
-    bytes_each = 2 if halves else 4
+    bytes_each, held = 2 if halves else 4, queries * max(width, out)
     room = SHARED - most * width * bytes_each
     fits = [n for n in (16, 32, 64, 128) if n * (width + out) * bytes_each * 3 <= room and n <= 2 * most]
     return (
         Tunable(name="QUERIES", choices=tuple(sorted({queries, 16, 32, 64, most})), default=queries),
         Tunable(name="KEYS", choices=tuple(sorted({keys, *fits})), default=keys),
-        Tunable(name="WARPS", choices=(2, 4, 8), default=8 if queries * max(width, out) > 64 * 128 else 4),
+        Tunable(name="WARPS", choices=(2, 4, 8), default=8 if held > (64 << 7 if halves else 64 << 6) else 4),
         Tunable(name="STAGES", choices=(1, 2, 3), default=2),
     )
 
