@@ -18,6 +18,7 @@ from kopt.agents.offline.axes import Size
 from kopt.agents.offline.contraction import tile
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue
+from kopt.agents.offline.gpu import pooling as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
 from kopt.agents.offline.windows import WINDOW_COUNT, Sizes, Slide, extent, named_outputs, product
 from kopt.words import Candidate, Tunable
@@ -81,6 +82,18 @@ class Window:
     ceil: bool = False
     include_pad: bool = True
     divisor: int | None = None
+
+    @property
+    def even(self) -> int | None:
+        """What the sum over any window is divided by; None where those that leave the image may count fewer."""
+        if self.divisor is not None:
+            return self.divisor
+        # no window hangs over; where sizes vary, only the rounding can promise it
+        whole = not self.ceil or all(
+            len(set(i)) == 1 and (o[0] - 1) * s - p + k <= i[0] + p
+            for o, s, p, k, i in zip(self.out, self.stride, self.pad, self.kernel, self.size, strict=True)
+        )
+        return math.prod(self.kernel) if whole and (self.include_pad or not any(self.pad)) else None
 
     @property
     def slides(self) -> tuple[Slide, ...]:
@@ -177,10 +190,18 @@ class Plan:
         )
 
     def candidates(self) -> Iterator[Candidate]:
-        """The kernel; whether its output bypasses the caches is a tunable."""
+        """The C++ kernel; then the Triton kernel.
+
+        Raises:
+            Unsupported: after the C++ kernel, where there can be no Triton kernel.
+        """
         yield cpp_candidate(
             self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
         )
+        try:
+            yield triton.candidate(self)
+        except Unsupported as refusal:
+            raise Unsupported(f"no Triton kernel: {refusal}") from None
 
     def source(self) -> str:
         """The C++ file."""
@@ -349,14 +370,8 @@ static inline int64_t counted(int64_t o, int64_t k, int64_t s, int64_t p, int64_
 def _divide(w: Window) -> str:
     if w.kind == "max":
         return ""
-    if w.divisor is not None:
-        return f" / real({w.divisor})"
-    whole = not w.ceil or all(  # no window hangs over; where sizes vary, only the rounding can promise it
-        len(set(i)) == 1 and (o[0] - 1) * s - p + k <= i[0] + p
-        for o, s, p, k, i in zip(w.out, w.stride, w.pad, w.kernel, w.size, strict=True)
-    )
-    if whole and (w.include_pad or not any(w.pad)):
-        return " / real(KD * KH * KW)"
+    if w.even is not None:
+        return f" / real({w.even})"
     return " / (inside * load(columns + j))"
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue, Prologue
 from kopt.agents.offline.expr import text
+from kopt.agents.offline.gpu import scan as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
 from kopt.words import Candidate, Tunable
 
@@ -96,10 +97,18 @@ class Plan:
         return (stream, Tunable(name="TILE", choices=(256, 512, 1024, 2048), default=1024))
 
     def candidates(self) -> Iterator[Candidate]:
-        """The kernel; its stores and tile are tunables."""
+        """The C++ kernel, its stores and tile tunables; then the Triton kernels.
+
+        Raises:
+            Unsupported: after the C++ kernel, where there can be no Triton kernel.
+        """
         yield cpp_candidate(
             self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
         )
+        try:
+            yield triton.candidate(self)
+        except Unsupported as refusal:
+            raise Unsupported(f"no Triton kernel: {refusal}") from None
 
     def source(self) -> str:
         """The C++ file."""
@@ -133,7 +142,8 @@ class Plan:
             },
         )
 
-    def _sizes(self) -> dict[str, str]:
+    def sizes(self) -> dict[str, str]:
+        """Elements before, along and behind the axis, as C++ over the arguments' sizes."""
         value = self.graph.values[self.result]
         extents = [value.extents(d) for d in range(len(value.shape))]
         groups = {
@@ -149,7 +159,7 @@ class Plan:
         }
 
     def _inner(self) -> str:
-        size = self._sizes()
+        size = self.sizes()
         full, part = (self._step(["row"], count) for count in ("", "rest"))
         body = _INNER.replace("@OUTER@", size["OUTER"]).replace("@LENGTH@", size["LENGTH"])
         body = body.replace("@HOISTED@", textwrap.indent("\n".join(full[0]), "  "))
@@ -182,7 +192,7 @@ class Plan:
         return hoisted, body
 
     def _outer(self) -> str:
-        size = self._sizes()
+        size = self.sizes()
         full, part = (
             self._step(["outer", "l"], count, "advance(running + j - from, x)") for count in ("", "to - j")
         )

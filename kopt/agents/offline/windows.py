@@ -52,6 +52,18 @@ class Slide:
             return f"window_count({size}, {k}, {s}, {p}, {d})"
         return f"({size} + 2 * {p} - {d} * ({k} - 1) - 1) / {s} + 1"
 
+    def python(self, axis: str) -> list[str]:
+        """:meth:`count` as Python statements that give O from I, the axis behind both."""
+        out, size = f"O{axis}", f"I{axis}"
+        if self.same:
+            return [f"{out} = {size}"]
+        more = 2 * self.pad - self.dilation * (self.kernel - 1) - 1 + (self.stride - 1 if self.ceil else 0)
+        lines = [f"{out} = ({size} {'-' if more < 0 else '+'} {abs(more)}) // {self.stride} + 1"]
+        if self.ceil:
+            begins = f"({out} - 1) * {self.stride} >= {size} + {self.pad}"
+            lines.append(f"{out} -= {begins}  # the last begins inside the image or before it")
+        return lines
+
 
 class Sizes:
     """The named sizes of one kernel in order, each a constant unless something it is made of varies.

@@ -25,7 +25,7 @@ class Launch:
         grid: how many programs, as Python over the arguments' sizes (as ``Graph.size`` writes them), tunables and host
             variables; up to three, for axes 0, 1 and 2.
         constants: compile-time parameters, each with the Python that gives it (a tunable, or a literal).
-        scratch: tensors of float32 it fills for later kernels, each with its number of elements.
+        scratch: tensors of ``scratch_type`` it fills for later kernels, each with its number of elements.
         options: keyword arguments of the launch itself.
     """
 
@@ -33,6 +33,7 @@ class Launch:
     grid: Sequence[str]
     constants: Mapping[str, str]
     scratch: Mapping[str, str] = field(default_factory=dict)
+    scratch_type: str = "float32"
     options: Mapping[str, str] = field(default_factory=lambda: {"num_warps": "WARPS"})
 
 
@@ -64,7 +65,7 @@ def triton_candidate(
     device = next(iter(graph.output_names))
     for launch in launches:
         lines += [
-            f"{name} = torch.empty({on_host(count)}, dtype=torch.float32, device={device}.device)"
+            f"{name} = torch.empty({on_host(count)}, dtype=torch.{launch.scratch_type}, device={device}.device)"
             for name, count in launch.scratch.items()
         ]
         given = [*launch.kernel.arguments()]

@@ -20,10 +20,12 @@ CALLS = {
 
 HELPERS = {
     "maximum": (
-        "def _maximum(a, b):\n    return tl.where((a > b) | (a != a), a, b)  # NaN wins, as in torch"
+        "def _maximum(a, b):\n"
+        "    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)  # NaN wins, as in torch"
     ),
     "minimum": (
-        "def _minimum(a, b):\n    return tl.where((a < b) | (a != a), a, b)  # NaN wins, as in torch"
+        "def _minimum(a, b):\n"
+        "    return tl.minimum(a, b, propagate_nan=tl.PropagateNan.ALL)  # NaN wins, as in torch"
     ),
     "product": "def _product(a, b):\n    return a * b",
     "sigmoid": "def _sigmoid(x):\n    return 1 / (1 + tl.exp(-x))",

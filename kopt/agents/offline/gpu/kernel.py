@@ -68,7 +68,8 @@ class Kernel:
         """A size as a literal, or the parameter that carries it.
 
         Args:
-            size: in every trace, or as an expression over the arguments' sizes (``Graph.size``).
+            size: in every trace, or as an expression over the arguments' sizes (``Graph.size``) and variables of the
+                host. The parameter for a variable has its name.
 
         Raises:
             Unsupported: the size does not follow from the arguments'.
@@ -76,7 +77,7 @@ class Kernel:
         text = size if isinstance(size, str) else self.graph.size(size)
         if re.fullmatch(r"-?\d+", text):
             return text
-        return self.sizes.setdefault(text, f"n{len(self.sizes)}")
+        return self.sizes.setdefault(text, text if text.isidentifier() else f"n{len(self.sizes)}")
 
     def times(self, index: str, stride: Size | str) -> str:
         """``index * stride`` without needless factors."""
