@@ -15,6 +15,7 @@ first line that differs: what a model needs to get it right the next time. Edits
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import re
 from collections import Counter
@@ -28,7 +29,7 @@ from kopt.problems.scope import editable_lines as spans_between_markers
 _SEARCH = re.compile(r"<{5,9} ?SEARCH\s*")
 _DIVIDER = re.compile(r"={5,9}\s*")
 _REPLACE = re.compile(r">{5,9} ?REPLACE\s*")
-_FENCE = re.compile(r"^(`{3,})[ \t]*([\w+#.-]*)[^\n`]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_OPENING = re.compile(r"(`{3,})[ \t]*([\w+#.-]*)")
 _WORD = re.compile(r"\w+")
 _SHOWN_LINES = 12
 _COMPARED = 5
@@ -53,13 +54,39 @@ def whole_file(reply: str) -> tuple[str, str]:
     Raises:
         EditError: there is none, or it has no end.
     """
-    blocks = _FENCE.findall(reply)
+    blocks = _fenced(reply)
     if blocks:
-        _, language, text = blocks[-1]
-        return language, text
+        return blocks[-1]
     if "```" in reply:
         raise EditError("the reply ends inside its code block: give the whole file, and less talk before it")
     raise EditError("the reply holds no file: give it in one fenced code block")
+
+
+def _fenced(reply: str) -> list[tuple[str, str]]:
+    """Language and text of each fenced block: from a line that opens one to the next of as many bare backticks.
+
+    In time linear in the reply, for models write what they like: a line that opens a block which has no end is talk.
+    """
+    lines = reply.split("\n")
+    ends: dict[int, list[int]] = {}
+    for number, line in enumerate(lines):
+        bare = line.rstrip(" \t")
+        if bare and not bare.strip("`"):
+            ends.setdefault(len(bare), []).append(number)
+    blocks: list[tuple[str, str]] = []
+    number = 0
+    while number < len(lines):
+        opening = _OPENING.match(lines[number])
+        end = None
+        if opening and "`" not in lines[number][opening.end(1) :]:
+            fitting = ends.get(len(opening[1]), [])
+            place = bisect.bisect(fitting, number)
+            end = fitting[place] if place < len(fitting) else None
+        if opening and end is not None:
+            blocks.append((opening[2], "".join(f"{line}\n" for line in lines[number + 1 : end])))
+            number = end
+        number += 1
+    return blocks
 
 
 def parse_edits(reply: str) -> list[Edit]:

@@ -61,8 +61,18 @@ def _rewrite(
         macros = "".join(f"#define {name} {value}\n" for name, value in changed.items())
         return macros + text if entry else text
     for name, value in changed.items():
-        assignment = re.compile(
-            rf"^({re.escape(name)}\s*(?::[^=\n]+)?=\s*)[^#\n]*?(\s*(?:#.*)?)$", re.MULTILINE
-        )
-        text = assignment.sub(rf"\g<1>{value!r}\g<2>", text)
+        text = _assign(text, name, value)
     return text
+
+
+def _assign(text: str, name: str, value: Choice) -> str:
+    """Another value for a constant of a Python module, its comment kept; linear, for the text is a model's."""
+    head = re.compile(rf"{re.escape(name)}[ \t]*(?::[^=]+)?=(?!=)[ \t]*")
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        found = head.match(line)
+        if found:
+            rest = line[found.end() :]
+            old = rest.partition("#")[0].rstrip()
+            lines[number] = f"{found.group()}{value!r}{rest[len(old) :]}"
+    return "\n".join(lines)

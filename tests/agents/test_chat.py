@@ -231,6 +231,13 @@ def test_structured_output():
     assert rig.purse.used["tokens"] > 0  # bad replies cost as much as good ones
 
 
+def test_a_fence_of_empty_lines_takes_no_time():
+    began = time.monotonic()
+    with Rig(say("```json" + "\n" * 200_000)) as rig, pytest.raises(BadReply):
+        rig.client.complete(ask(schema=Plan))
+    assert time.monotonic() - began < 10
+
+
 TOOL = ToolSpec(
     name="look",
     description="look it up",

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kopt.agents.offline.contraction import recognise
+from kopt.agents.offline.contraction import recognise, tile
 from kopt.agents.offline.graph import Unsupported
 from kopt.agents.offline.reading import parse
 from tests.agents.against_truth import Called, check
@@ -147,3 +147,12 @@ def test_parameters_named_like_the_kernel_s_own_words(graph_of: Any, compiled: A
             return torch.relu(x @ self.W + self.pack) * self.rows
 
     check(recognise, Model(), (r(37, 50),), (graph_of, compiled, call))
+
+
+def test_a_smoke_shape_of_few_rows_makes_no_small_tile(trace_json: Any) -> None:
+    model = Called(lambda x, y: x @ y)
+    traced = [(r(rows, 64), r(64, 48)) for rows in (512, 3)]
+    plan = recognise(parse(*(trace_json(model, *inputs) for inputs in traced)))
+    assert plan is not None
+    (height,) = [t for t in next(iter(plan.candidates())).tunables if t.name == "MR"]
+    assert height.default == tile.balanced_rows(512) > 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -144,6 +145,31 @@ def test_an_edit_changes_its_lines_and_no_others(lines, data):
     reply = block("".join(lines[begin:end]), new, "f.py")
     changed = apply_edits({"f.py": "".join(lines)}, parse_edits(reply), Scope())
     assert changed["f.py"] == "".join(lines[:begin]) + new + "".join(lines[end:])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "```cpp\n" * 30_000,
+        "".join("`" * count + "x\n" for count in range(3, 630)),
+        "```" + "a" * 200_000 + "`",
+        "```" + " " * 200_000 + "`\n",
+        "`" * 200_000,
+        "```\n" * 50_001,
+    ],
+    ids=["opened", "opened longer", "a long word", "blanks", "backticks", "bare"],
+)
+def test_hostile_replies_take_no_time(reply):
+    began = time.perf_counter()
+    with contextlib.suppress(EditError):
+        whole_file(reply)
+    assert time.perf_counter() - began < 1
+
+
+def test_blocks_within_blocks():
+    assert whole_file("````md\n```cpp\nint x;\n```\n````\n") == ("md", "```cpp\nint x;\n```\n")
+    assert whole_file("````open\n```cpp\nint x;\n```  \n") == ("cpp", "int x;\n")
+    assert whole_file("```c++ of `mine`\n```py title\n```") == ("py", "")
 
 
 def test_whole_files():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -114,6 +116,31 @@ def test_python_constants_are_rewritten() -> None:
         .sources["k"]
         .startswith("A = 4  # width\nB: int = 3\n")
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("A = 2", "A = 4"),
+        ("A: int = 2 \t# A = 2\r", "A: int = 4 \t# A = 2\r"),
+        ("A = (1 +  1)   ", "A = 4   "),
+        ("A == 2", "A == 2"),
+        ("  A = 2", "  A = 2"),
+        ("AB = 2", "AB = 2"),
+    ],
+)
+def test_only_assignments_of_the_module_are_rewritten(before: str, after: str) -> None:
+    made = dataclasses.replace(small(Language.TRITON), sources={"k": f"{before}\nB = 2\n"})
+    assert instantiate(made, {"A": 4}).sources["k"] == f"{after}\nB = 2\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["A = a" + " " * 200_000 + "b", "A" + "\n" * 200_000, "A: " * 70_000, "A =\n" * 50_000]
+)
+def test_rewriting_takes_no_time(text: str) -> None:
+    began = time.monotonic()
+    instantiate(dataclasses.replace(small(Language.TRITON), sources={"k": text}), {"A": 4})
+    assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("values", [{"C": 1}, {"A": 3}])

@@ -223,7 +223,7 @@ class _Call:
         self.usage = Usage()
 
 
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
+_FENCED = re.compile(r"\A\s*```(?:json)?[ \t\r]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 def _check(name: str, request: Request, answer: Answer) -> BaseModel | None:

@@ -119,7 +119,7 @@ class Plan:
     def tunables(self) -> tuple[Tunable, ...]:
         """Register tile, depth and block sizes in tiles."""
         p = self.product
-        rows = tile.balanced_rows(min(p.rows))
+        rows = tile.balanced_rows(max(p.rows))  # a smoke shape of a few rows must not make a small tile
         down = _even(max(p.rows), rows, 240)
         across = _even(max(p.columns), 2 * LANES, 512 if max(p.rows) > 128 else 256)
         return (
