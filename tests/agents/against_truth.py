@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from kopt.agents.offline import width
 from kopt.agents.offline.graph import Graph
 from kopt.agents.offline.plan import Plan
 from kopt.agents.tunables import instantiate
@@ -50,6 +51,11 @@ def near_truth(output: torch.Tensor, reference: torch.Tensor, truth: torch.Tenso
     unit = 8 * torch.finfo(reference.dtype).eps * truth[truth.isfinite()].abs().max()
     allowed = 8 * _error(reference, truth) + unit
     assert _error(output, truth) <= allowed
+
+
+def half() -> dict[str, int]:
+    """The narrower of this machine's two register widths, where it has two."""
+    return {tunable.name: int(min(tunable.choices)) for tunable in width.tunables()}
 
 
 def _error(got: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kopt.agents.offline import nest as nests
+from kopt.agents.offline import width
 from kopt.agents.offline.arrangement import Arrangement, arrange
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.emission import Writer
@@ -46,6 +47,7 @@ _MEANINGS = {
     "CHUNK": "elements per piece of a row that is walked in pieces",
     "BLOCK": "columns per tile",
     "PREFETCH": "1: fetch the next row while this one is computed",
+    **width.MEANING,
 }
 
 
@@ -194,7 +196,7 @@ def _tunables(nest: Nest, plans: Sequence[Arrangement]) -> list[Tunable]:
         found.append(Tunable(name="CHUNK", choices=(4096, 16384), default=4096))
     if "columns" in kinds:
         found.append(_block(plans))
-    return found
+    return [*found, *width.tunables()]
 
 
 def _block(plans: Sequence[Arrangement]) -> Tunable:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kopt.agents.offline import width
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.contraction import tile
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
@@ -182,11 +183,12 @@ class Plan:
 
     @property
     def tunables(self) -> tuple[Tunable, ...]:
-        """Streaming stores, and bands of output rows where planes alone may be too little parallel work."""
+        """Streaming stores, the registers' width, and bands of output rows where planes may be too little work."""
         bands = 1 if self.window.planes[0] >= MANY_PLANES else 8
         return (
             Tunable(name="STREAM", choices=(0, 1), default=0),
             Tunable(name="BANDS", choices=(1, 2, 4, 8), default=bands),
+            *width.tunables(),
         )
 
     def candidates(self) -> Iterator[Candidate]:
@@ -242,7 +244,11 @@ class Plan:
             tunables=self.tunables,
             includes=(*tile.INCLUDES, "<type_traits>"),
             used={w.source, *e.parameters},
-            meanings={"STREAM": "output bypasses the caches", "BANDS": "parallel bands of a plane"},
+            meanings={
+                "STREAM": "output bypasses the caches",
+                "BANDS": "parallel bands of a plane",
+                **width.MEANING,
+            },
         )
 
     def _body(self) -> list[str]:

@@ -1,7 +1,7 @@
 """The C++ every generated kernel may inline: SIMD registers, loads and stores, elementary functions.
 
 Only the pieces a kernel uses are written into its file. The functions are branch-free over whole registers
-(GCC vector extensions, AVX-512 where a single instruction does the job), accurate to 1-2 ulp in float32, and
+(GCC vector extensions, intrinsics where a single instruction does the job), accurate to 1-2 ulp in float32, and
 behave at NaN, infinities, overflow and denormals as libm does. They need no ``-ffast-math``, which would let the
 compiler assume that NaN and infinities do not occur.
 
@@ -27,15 +27,20 @@ C_TYPES = {
 """Storage type of each dtype."""
 
 _CORE = """
-// One SIMD register of the machine this is compiled for, and its integer twin (comparisons yield it: 0 or -1).
-#if defined(__AVX512F__)
+// A SIMD register, of WIDTH bytes or as many as the machine this is compiled for has; SIMD(sqrt_ps) is the intrinsic of
+// that width.
+#if defined(__AVX512F__) && (!defined(WIDTH) || WIDTH >= 64)
 #define REGISTER 64
-#elif defined(__AVX__)
+#define SIMD(name) _mm512_##name
+#elif defined(__AVX__) && (!defined(WIDTH) || WIDTH >= 32)
 #define REGISTER 32
+#define SIMD(name) _mm256_##name
 #else
 #define REGISTER 16
+#define SIMD(name) _mm_##name
 #endif
 using real = @real@;
+// A register of reals, and its integer twin (comparisons yield it: 0 or -1).
 typedef real vec __attribute__((vector_size(REGISTER)));
 typedef @int@ mask __attribute__((vector_size(REGISTER)));
 constexpr int64_t W = REGISTER / sizeof(real);
@@ -46,35 +51,112 @@ static inline vec load(const real* p) { vec v; memcpy(&v, p, sizeof v); return v
 static inline void store(real* p, vec v) { memcpy(p, &v, sizeof v); }
 """
 
+_SMALL = """
+// W integers of one or two bytes as integers of a real's size, and the lowest bits of such. By intrinsics: compilers
+// convert vectors whose elements differ so much one by one.
+template <class T> static inline mask widened(const T* p) {
+#if REGISTER == 64 || (REGISTER == 32 && defined(__AVX2__)) || (REGISTER == 16 && defined(__SSE4_1__))
+  constexpr bool has_sign = T(-1) < T(0);
+  if constexpr (sizeof(T) == 1) {
+    __m128i r{}; memcpy(&r, p, W);
+    return (mask)(has_sign ? SIMD(cvtepi8_@epi@)(r) : SIMD(cvtepu8_@epi@)(r));
+  } else {
+#if REGISTER == 64
+    @shorts@ r{};
+#else
+    __m128i r{};
+#endif
+    memcpy(&r, p, 2 * W);
+    return (mask)(has_sign ? SIMD(cvtepi16_@epi@)(r) : SIMD(cvtepu16_@epi@)(r));
+  }
+#else
+  typedef T narrow __attribute__((vector_size(W * sizeof(T))));
+  narrow v; memcpy(&v, p, sizeof v); return __builtin_convertvector(v, mask);
+#endif
+}
+template <class T> static inline void store_lowest(T* p, mask m) {
+#if REGISTER == 64 || defined(__AVX512VL__)
+  typedef long long whole __attribute__((vector_size(REGISTER)));
+  if constexpr (sizeof(T) == 1) { const auto r = SIMD(cvt@epi@_epi8)((whole)m); memcpy(p, &r, W); }
+  else { const auto r = SIMD(cvt@epi@_epi16)((whole)m); memcpy(p, &r, 2 * W); }
+#else
+  typedef T narrow __attribute__((vector_size(W * sizeof(T))));
+  const narrow n = __builtin_convertvector(m, narrow); memcpy(p, &n, sizeof n);
+#endif
+}
+"""
+
 _NARROW = """
 template <class T> static inline vec load(const T* p) {  // integers and truth values become reals
-  typedef T narrow __attribute__((vector_size(W * sizeof(T))));
-  narrow v; memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, vec);
+  if constexpr (sizeof(T) <= 2) return __builtin_convertvector(widened(p), vec);
+  else {
+    typedef T narrow __attribute__((vector_size(W * sizeof(T))));
+    narrow v; memcpy(&v, p, sizeof v);
+    return __builtin_convertvector(v, vec);
+  }
 }
 template <class T> static inline void store(T* p, vec v) {
-  typedef T narrow __attribute__((vector_size(W * sizeof(T))));
-  const narrow n = __builtin_convertvector(v, narrow);
-  memcpy(p, &n, sizeof n);
+  if constexpr (sizeof(T) <= 2) store_lowest(p, __builtin_convertvector(v, mask));
+  else {
+    typedef T narrow __attribute__((vector_size(W * sizeof(T))));
+    const narrow n = __builtin_convertvector(v, narrow);
+    memcpy(p, &n, sizeof n);
+  }
 }
+"""
+
+_DOUBLES = """
+// A register of reals as registers of doubles, in order, and back. By intrinsics: GCC takes four steps for each.
+typedef double wide_vec __attribute__((vector_size(REGISTER)));
+constexpr int64_t PIECES = sizeof(double) / sizeof(real);
+struct doubles { wide_vec part[PIECES]; };
+"""
+_DOUBLES_OF_FLOATS = """
+static inline doubles as_doubles(vec v) {
+#if REGISTER == 64
+  const __m512d bits = (__m512d)v;
+  return {_mm512_cvtps_pd((__m256)_mm512_castpd512_pd256(bits)),
+          _mm512_cvtps_pd((__m256)_mm512_extractf64x4_pd(bits, 1))};
+#elif REGISTER == 32
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(v)), _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1))};
+#elif defined(__SSE2__)
+  return {_mm_cvtps_pd(v), _mm_cvtps_pd(_mm_movehl_ps(v, v))};
+#else
+  doubles d;
+  for (int i = 0; i < W; ++i) d.part[2 * i / W][i % (W / 2)] = v[i];
+  return d;
+#endif
+}
+static inline vec as_reals(doubles d) {
+#if REGISTER == 64
+  const __m512d low = _mm512_castpd256_pd512((__m256d)_mm512_cvtpd_ps(d.part[0]));
+  return (vec)_mm512_insertf64x4(low, (__m256d)_mm512_cvtpd_ps(d.part[1]), 1);
+#elif REGISTER == 32
+  const __m256 low = _mm256_castps128_ps256(_mm256_cvtpd_ps(d.part[0]));
+  return _mm256_insertf128_ps(low, _mm256_cvtpd_ps(d.part[1]), 1);
+#elif defined(__SSE2__)
+  return _mm_movelh_ps(_mm_cvtpd_ps(d.part[0]), _mm_cvtpd_ps(d.part[1]));
+#else
+  vec v;
+  for (int i = 0; i < W; ++i) v[i] = d.part[2 * i / W][i % (W / 2)];
+  return v;
+#endif
+}
+"""
+_DOUBLES_OF_DOUBLES = """
+static inline doubles as_doubles(vec v) { return {v}; }
+static inline vec as_reals(doubles d) { return d.part[0]; }
 """
 
 _BF16 = """
 struct bf16 { uint16_t bits; };  // the upper half of a float32
-static inline vec load(const bf16* p) {
-  typedef uint16_t halves __attribute__((vector_size(W * 2)));
-  typedef uint32_t words __attribute__((vector_size(W * 4)));
-  halves h; memcpy(&h, p, sizeof h);
-  return (vec)(__builtin_convertvector(h, words) << 16);
-}
+static inline vec load(const bf16* p) { return (vec)(widened(&p->bits) << 16); }
 static inline void store(bf16* p, vec v) {  // round to nearest, ties to even; NaN stays NaN
-  typedef uint16_t halves __attribute__((vector_size(W * 2)));
   typedef uint32_t words __attribute__((vector_size(W * 4)));
   const words u = (words)v;
   const words rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
   const words kept = v != v ? (u >> 16) | 0x40u : rounded;
-  const halves h = __builtin_convertvector(kept, halves);
-  memcpy(p, &h, sizeof h);
+  store_lowest(&p->bits, (mask)kept);
 }
 static inline real get(const bf16* p) {
   const uint32_t word = uint32_t(p->bits) << 16;
@@ -84,9 +166,15 @@ static inline real get(const bf16* p) {
 
 _F16 = """
 using half = _Float16;
-#if defined(__AVX512F__)
+#if REGISTER == 64
 static inline vec load(const half* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
 static inline void store(half* p, vec v) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(v, 0)); }
+#elif REGISTER == 32 && defined(__F16C__)
+static inline vec load(const half* p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
+static inline void store(half* p, vec v) { _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v, 0)); }
+#elif defined(__F16C__)
+static inline vec load(const half* p) { return _mm_cvtph_ps(_mm_loadl_epi64((const __m128i*)p)); }
+static inline void store(half* p, vec v) { _mm_storel_epi64((__m128i*)p, _mm_cvtps_ph(v, 0)); }
 #else
 static inline vec load(const half* p) { vec v; for (int i = 0; i < W; ++i) v[i] = p[i]; return v; }
 static inline void store(half* p, vec v) { for (int i = 0; i < W; ++i) p[i] = half(v[i]); }
@@ -95,8 +183,9 @@ static inline void store(half* p, vec v) { for (int i = 0; i < W; ++i) p[i] = ha
 
 _PIECES: dict[str, tuple[tuple[str, ...], str]] = {
     "core": ((), _CORE),
-    "narrow": ((), _NARROW),
-    "bfloat16": ((), _BF16),
+    "small": ((), _SMALL),
+    "narrow": (("small",), _NARROW),
+    "bfloat16": (("small",), _BF16),
     "float16": ((), _F16),
     "partial": (
         (),
@@ -108,9 +197,15 @@ template <class T> static inline vec load_part(const T* p, int64_t n) {
 template <class T> static inline void store_part(T* p, vec v, int64_t n) {
   T padded[W]; store(padded, v); memcpy(p, padded, n * sizeof(T));
 }
+#if REGISTER == 64 || defined(__AVX512VL__)
+// By mask: a register that is read back from two stores waits until all stores before them are done.
+static inline vec load_part(const real* p, int64_t n) { return SIMD(maskz_loadu_@ps@)((1u << n) - 1, p); }
+static inline void store_part(real* p, vec v, int64_t n) { SIMD(mask_storeu_@ps@)(p, (1u << n) - 1, v); }
+#endif
 static inline vec first_lanes(vec v, int64_t n, real fill) {
-  for (int64_t i = 0; i < W; ++i) v[i] = i < n ? v[i] : fill;
-  return v;
+  mask lane;
+  for (int i = 0; i < W; ++i) lane[i] = i;
+  return lane < @int@(n) ? v : splat(fill);
 }
 """,
     ),
@@ -126,10 +221,8 @@ static inline vec first_lanes(vec v, int64_t n, real fill) {
 // Stores that bypass the caches: the line is not read from memory first, which saves a third of the traffic of
 // an output that nobody reads again. Only whole aligned registers can be streamed.
 static inline void stream(real* p, vec v) {
-#if defined(__AVX512F__)
-  if ((uintptr_t(p) & 63) == 0) { __builtin_ia32_movntps512((float*)p, (__m512)v); return; }
-#elif defined(__AVX__)
-  if ((uintptr_t(p) & 31) == 0) { __builtin_ia32_movntps256((float*)p, (__m256)v); return; }
+#if defined(__SSE2__)
+  if (uintptr_t(p) % REGISTER == 0) { SIMD(stream_@ps@)(p, v); return; }
 #endif
   store(p, v);
 }
@@ -151,20 +244,14 @@ static inline void streams_done() {
         "\nstatic inline double sum_lanes(vec v) { double s = 0; for (int i = 0; i < W; ++i) s += v[i]; return s; }\n",
     ),
     "wide": (
-        ("sum_lanes",),
+        ("sum_lanes", "doubles"),
         """
 // A sum of float registers kept in double: the mean of nearly equal values must come out nearly exact, or what is
 // left after it is subtracted is noise. The loop waits for memory, so the two conversions cost nothing.
-struct wide {
-  typedef double part __attribute__((vector_size(REGISTER)));
-  typedef real half_vec __attribute__((vector_size(REGISTER / 2)));
-  part low, high;
-};
+struct wide { wide_vec low, high; };
 static inline wide operator+(wide a, vec v) {
-  wide::half_vec low, high;
-  memcpy(&low, &v, sizeof low);
-  memcpy(&high, (const char*)&v + sizeof low, sizeof high);
-  return {a.low + __builtin_convertvector(low, wide::part), a.high + __builtin_convertvector(high, wide::part)};
+  const doubles d = as_doubles(v);
+  return {a.low + d.part[0], a.high + d.part[1]};
 }
 static inline wide operator+(wide a, wide b) { return {a.low + b.low, a.high + b.high}; }
 static inline double sum_lanes(wide a) {
@@ -239,8 +326,8 @@ _FLOAT: dict[str, tuple[tuple[str, ...], str]] = {
         (),
         """
 static inline vec scale2(vec p, vec n) {  // p * 2^n for whole n, right through overflow and denormals
-#if defined(__AVX512F__)
-  return (vec)_mm512_scalef_ps((__m512)p, (__m512)n);
+#if REGISTER == 64 || defined(__AVX512VL__)
+  return SIMD(scalef_ps)(p, n);
 #else
   const mask k = __builtin_convertvector(n, mask), low = k >> 1, high = k - low;
   return p * (vec)((low + 127) << 23) * (vec)((high + 127) << 23);
@@ -295,9 +382,10 @@ static inline vec v_expm1(vec x) {
         """
 // log x = e ln 2 + log m with x = m 2^e and m in [sqrt(1/2), sqrt(2)).
 static inline vec v_log(vec x) {
-#if defined(__AVX512F__)  // exponent and significand by instructions that treat 0, denormals, inf and NaN right
-  vec e = (vec)_mm512_getexp_ps((__m512)x);
-  vec m = (vec)_mm512_getmant_ps((__m512)x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan);
+#if REGISTER == 64 || defined(__AVX512VL__)
+  // exponent and significand by instructions that treat 0, denormals, inf and NaN right
+  vec e = SIMD(getexp_ps)(x);
+  vec m = SIMD(getmant_ps)(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan);
   const mask high = m > 1.41421356f;
   e = high ? e + 1.0f : e;
   m = (high ? m * 0.5f : m) - 1.0f;
@@ -321,7 +409,7 @@ static inline vec v_log(vec x) {
   p = p * m + 3.3333331174e-1f;
   // both pieces of ln 2 are positive, so that an infinite e gives an infinity and no NaN
   const vec y = (p * m * z - 0.5f * z + e * 1.42860677e-6f) + m + e * 0.693145752f;
-#if defined(__AVX512F__)
+#if REGISTER == 64 || defined(__AVX512VL__)
   return y;
 #else
   const vec big = x == __builtin_inff() ? x : y;
@@ -386,28 +474,27 @@ static inline vec v_erf(vec x) {  // N. Juffa: two polynomials that meet at 475/
 }
 
 
-def _sqrt(double: bool) -> str:
-    suffix, register = ("pd", "__m512d") if double else ("ps", "__m512")
-    return f"""
-static inline vec v_sqrt(vec x) {{
-#if defined(__AVX512F__)
-  return (vec)_mm512_sqrt_{suffix}(({register})x);
+_SQRT = """
+static inline vec v_sqrt(vec x) {
+#if defined(__SSE2__)
+  return SIMD(sqrt_@ps@)(x);
 #else
   for (int i = 0; i < W; ++i) x[i] = std::sqrt(x[i]);
   return x;
 #endif
-}}
-static inline real v_sqrt(real x) {{ return std::sqrt(x); }}
+}
+static inline real v_sqrt(real x) { return std::sqrt(x); }
 """
 
 
-def _rounding(name: str, double: bool) -> str:
+def _rounding(name: str) -> str:
     call, mode = _ROUNDINGS[name]
-    suffix, register = ("pd", "__m512d") if double else ("ps", "__m512")
     return f"""
 static inline vec v_{name}(vec x) {{
-#if defined(__AVX512F__)
-  return (vec)_mm512_roundscale_{suffix}(({register})x, {mode});
+#if REGISTER == 64
+  return _mm512_roundscale_@ps@(x, {mode});
+#elif defined(__SSE4_1__)
+  return SIMD(round_@ps@)(x, {mode});
 #else
   for (int i = 0; i < W; ++i) x[i] = {call}(x[i]);
   return x;
@@ -426,12 +513,14 @@ static inline real v_sigmoid(real x) { return 1 / (1 + std::exp(-x)); }
 def _piece(name: str, double: bool) -> tuple[tuple[str, ...], str]:
     if name in _PIECES:
         return _PIECES[name]
+    if name == "doubles":
+        return (), _DOUBLES + (_DOUBLES_OF_DOUBLES if double else _DOUBLES_OF_FLOATS)
     if name == "sqrt":
-        return (), _sqrt(double)
+        return (), _SQRT
     if name == "sigmoid":
         return ("exp",), _SIGMOID
     if name in _ROUNDINGS:
-        return (), _rounding(name, double)
+        return (), _rounding(name)
     if not double and name in _FLOAT:
         needs, text = _FLOAT[name]
         scalar = _LANES_DOUBLE.get(name)
@@ -480,13 +569,12 @@ def prelude(helpers: Iterable[str], dtypes: Iterable[str], real: str = "float") 
     for name in wanted:
         add(name)
     text = "".join(done.values())
-    if double:
-        text = text.replace(
-            "__builtin_ia32_movntps512((float*)p, (__m512)v)", "__builtin_ia32_movntpd512(p, (__m512d)v)"
-        )
-        text = text.replace(
-            "__builtin_ia32_movntps256((float*)p, (__m256)v)", "__builtin_ia32_movntpd256(p, (__m256d)v)"
-        )
-    return (
-        text.replace("@real@", real).replace("@int@", "int64_t" if double else "int32_t").strip("\n") + "\n"
-    )
+    for mark, written in (
+        ("@real@", real),
+        ("@int@", "int64_t" if double else "int32_t"),
+        ("@ps@", "pd" if double else "ps"),
+        ("@epi@", "epi64" if double else "epi32"),
+        ("@shorts@", "__m128i" if double else "__m256i"),
+    ):
+        text = text.replace(mark, written)
+    return text.strip("\n") + "\n"

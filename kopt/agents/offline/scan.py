@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kopt.agents.offline import width
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue, Prologue
 from kopt.agents.offline.expr import text
@@ -90,11 +91,11 @@ class Plan:
 
     @property
     def tunables(self) -> tuple[Tunable, ...]:
-        """Streaming stores, and for outer axes how many columns one thread carries."""
+        """Streaming stores, the registers' width, and how much is in flight: registers, or columns of a thread."""
         stream = Tunable(name="STREAM", choices=(0, 1), default=1)
-        if self.inner:
-            return (stream,)
-        return (stream, Tunable(name="TILE", choices=(256, 512, 1024, 2048), default=1024))
+        inner = Tunable(name="UNROLL", choices=(1, 2, 4), default=1)
+        outer = Tunable(name="TILE", choices=(256, 512, 1024, 2048), default=1024)
+        return (stream, inner if self.inner else outer, *width.tunables())
 
     def candidates(self) -> Iterator[Candidate]:
         """The C++ kernel, its stores and tile tunables; then the Triton kernels.
@@ -132,13 +133,15 @@ class Plan:
             comment=comment,
             functions=functions,
             body=(self._inner() if self.inner else self._outer()).strip("\n").split("\n"),
-            helpers={"partial", "stream", *self.before.helpers, *self.after.helpers},
+            helpers={"partial", "stream", "doubles", *self.before.helpers, *self.after.helpers},
             tunables=self.tunables,
             includes=("<algorithm>", "<iterator>"),
             used={*self.before.parameters, *self.after.parameters},
             meanings={
                 "STREAM": "output bypasses the caches",
                 "TILE": "columns one thread carries along the axis",
+                "UNROLL": "registers per round of a row",
+                **width.MEANING,
             },
         )
 
@@ -167,11 +170,10 @@ class Plan:
             ["  if (rest > 0) {", "    const int64_t j = LENGTH - rest;", *_in(part[1], 4), "  }"]
         )
         step = "\n".join(_in(full[1], 4))
-        if self.reverse:
-            loop = f"{tail}\n  for (int64_t j = LENGTH - rest - W; j >= 0; j -= W) {{\n{step}\n  }}"
-        else:
-            loop = f"  for (int64_t j = 0; j + W <= LENGTH; j += W) {{\n{step}\n  }}\n{tail}"
-        return body.replace("@LOOP@", loop)
+        backward = "for (int64_t j = LENGTH - rest - W; j >= 0; j -= W)"
+        forward = "for (int64_t j = 0; j + W <= LENGTH; j += W)"
+        loop = f"#pragma GCC unroll ROUND\n  {backward if self.reverse else forward} {{\n{step}\n  }}"
+        return body.replace("@LOOP@", f"{tail}\n{loop}" if self.reverse else f"{loop}\n{tail}")
 
     def _step(
         self, index: list[str], count: str, value: str = "scan(x, carry)"
@@ -227,14 +229,15 @@ _OUTER_COMMENT = [
 
 _WIDE = """
 // Doubles fill a register in fewer lanes than reals: a vec is scanned in PIECES registers.
-typedef double wide __attribute__((vector_size(REGISTER)));
+typedef wide_vec wide;
 typedef int64_t lanes __attribute__((vector_size(REGISTER)));
-constexpr int64_t LANES = REGISTER / sizeof(double), PIECES = W / LANES;
-typedef real piece __attribute__((vector_size(LANES * sizeof(real))));
+constexpr int64_t LANES = REGISTER / sizeof(double);
 constexpr double IDENTITY = @IDENTITY@;
 """
 
 _SCAN = """
+constexpr int ROUND = UNROLL;  // a pragma takes no macro
+
 // The lanes moved by s places, identity moving in.
 static inline wide moved(wide t, int64_t s) {
   lanes from;
@@ -244,36 +247,29 @@ static inline wide moved(wide t, int64_t s) {
 
 // Running values of x behind `carry` (all lanes equal), which moves on.
 static inline vec scan(vec x, wide& carry) {
-  piece in[PIECES], out[PIECES];
-  memcpy(in, &x, sizeof x);
+  doubles d = as_doubles(x);
   for (int64_t k = 0; k < PIECES; ++k) {
     const int64_t p = @ORDER@;
-    wide t = __builtin_convertvector(in[p], wide);
+    wide t = d.part[p];
     for (int64_t s = 1; s < LANES; s *= 2) t = t @OP@ moved(t, s);
-    out[p] = __builtin_convertvector(t @OP@ carry, piece);
+    d.part[p] = t @OP@ carry;
     carry = carry @OP@ __builtin_shuffle(t, lanes{} + @LAST@);
   }
-  vec y;
-  memcpy(&y, out, sizeof y);
-  return y;
+  return as_reals(d);
 }
 """
 
 _ADVANCE = """
 // The running values of W columns, one row on.
 static inline vec advance(double* running, vec x) {
-  piece in[PIECES];
-  memcpy(in, &x, sizeof x);
+  doubles d = as_doubles(x);
   for (int64_t p = 0; p < PIECES; ++p) {
     wide t;
     memcpy(&t, running + p * LANES, sizeof t);
-    t = t @OP@ __builtin_convertvector(in[p], wide);
-    memcpy(running + p * LANES, &t, sizeof t);
-    in[p] = __builtin_convertvector(t, piece);
+    d.part[p] = t @OP@ d.part[p];
+    memcpy(running + p * LANES, &d.part[p], sizeof t);
   }
-  vec y;
-  memcpy(&y, in, sizeof y);
-  return y;
+  return as_reals(d);
 }
 """
 
