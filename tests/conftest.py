@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import functools
 import importlib.util
@@ -14,12 +15,18 @@ import pwd
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
 from tests import docker_daemon
+
+if TYPE_CHECKING:
+    from kopt.sandbox import Sandbox
+    from kopt.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -95,6 +102,16 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In parallel, a file's tests stay together: what they share is set up once. Files with slow tests go first."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     required = _required()
     for marker in item.iter_markers("needs"):
@@ -106,12 +123,59 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.skip(f"{missing}: install it to run this test")
 
 
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def furnished(common: Path) -> Callable[..., Path]:
+    """``furnished(home)``: the same folder; compiled headers, builds and the machine's peaks lie in the common one.
+
+    Making them takes a new home about ten seconds, and few tests are about that. ``baselines`` names tests that also
+    have what they time against in common: none of them may put down baselines that it made up.
+    """
+
+    def furnish(home: Path, *, baselines: str = "") -> Path:
+        home.mkdir(parents=True, exist_ok=True)
+        places = {"builds": "builds", "peaks": "peaks"}
+        if baselines:
+            places["baselines"] = f"baselines-{baselines}"
+        for name, shared in places.items():
+            (common / shared).mkdir(exist_ok=True)
+            (home / name).symlink_to(common / shared)
+        return home
+
+    return furnish
+
+
 @pytest.fixture(scope="session", autouse=True)
-def kopt_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every test process keeps its database, library and caches in a folder of its own."""
-    home = tmp_path_factory.mktemp("kopt-home")
+def kopt_home(tmp_path_factory: pytest.TempPathFactory, furnished: Callable[..., Path]) -> Path:
+    """Every test process keeps its database, library and baselines in a folder of its own."""
+    home = furnished(tmp_path_factory.mktemp("kopt-home"))
     os.environ["KOPT_HOME"] = str(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def lend() -> Callable[[Settings], contextlib.AbstractContextManager[Sandbox]]:
+    """``with lend(settings) as sandbox``: for the evaluators of many tests. They close what they are given; this stays.
+
+    Opening one takes 2.5 s. Tests that attack a sandbox have their own.
+    """
+
+    @contextlib.contextmanager
+    def opened(settings: Settings) -> Iterator[Sandbox]:
+        from kopt.sandbox import open_sandbox
+
+        with open_sandbox("bubblewrap", settings=settings) as sandbox, mock.patch.object(sandbox, "close"):
+            yield sandbox
+
+    return opened
 
 
 @pytest.fixture(scope="session")

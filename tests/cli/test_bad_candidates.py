@@ -88,12 +88,11 @@ def test_wrong_values_are_told_with_place_and_both_values(problem):
     assert "output[" in text and "expected" in text and "got" in text and "budget" in text
 
 
-def test_a_run_goes_on_past_all_of_them(problem, tmp_path):
+def test_a_run_goes_on_past_all_of_them(problem, home):
     """One kernel whose tunable chooses how it misbehaves: every choice is judged, and the right one wins."""
     kernel = problem.parent / "k.cpp"
     last = CPP.replace("* 2.0f + 1.0f;", "* 2.0f + 1.0f;\n  misbehave(out, n);")
     kernel.write_text(MODES + last)
-    home = {"KOPT_HOME": str(tmp_path / "home")}
     limits = {"KOPT_CALL_SECONDS": "3", "KOPT_MEMORY_BYTES": str(1 << 30)}
     done = kopt("optimize", problem, "--candidate", kernel, "--json", env={**home, **limits})
     document = json.loads(done.stdout)

@@ -39,8 +39,8 @@ class Models:
         return CPP.replace(LOOP, f"#pragma GCC unroll {1 + self.improved}\n  " + LOOP)
 
 
-def test_evolve_breeds_with_two_models_and_its_options_are_part_of_the_run(problem, tmp_path):
-    home = {"KOPT_HOME": str(tmp_path / "home"), "KOPT_MODEL_KEY": "sk-test"}
+def test_evolve_breeds_with_two_models_and_its_options_are_part_of_the_run(problem, home):
+    home["KOPT_MODEL_KEY"] = "sk-test"
     with FakeOpenAI(Models()) as server:
         names = [f"openai/{name}@{server.url}" for name in ("dull", "keen")]
         models = [part for name in names for part in ("--model", name, "--price", f"{name}=1,4")]

@@ -17,11 +17,6 @@ from kopt.store import RunStatus, Store
 pytestmark = [pytest.mark.needs("bubblewrap"), pytest.mark.slow]
 
 
-@pytest.fixture
-def home(tmp_path):
-    return {"KOPT_HOME": str(tmp_path / "home")}
-
-
 def store_of(home) -> Store:
     return Store(Settings(home=home["KOPT_HOME"]).database_url)
 

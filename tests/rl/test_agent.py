@@ -17,7 +17,6 @@ import code_problem
 from kopt.errors import UsageError
 from kopt.rl.optimize import optimize, resume
 from kopt.sandbox import places
-from kopt.settings import Settings
 from kopt.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("bubblewrap")]
@@ -40,11 +39,6 @@ def reference(x: torch.Tensor) -> torch.Tensor:
 
 def plays(*script: str) -> str:
     return shlex.join([sys.executable, str(SCRIPT), *script])
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(home=tmp_path / "home")
 
 
 @pytest.fixture

@@ -68,14 +68,14 @@ def names(kind, first, second):
 
 @pytest.mark.slow
 @pytest.mark.needs("bubblewrap")
-def test_what_is_wrong_on_its_inputs_only_is_found_out(tmp_path):
+def test_what_is_wrong_on_its_inputs_only_is_found_out(settings):
     problem = Problem(
         name="decay", format="kopt", sources={"decay.py": TEXT}, entry="decay.py", path="decay.py"
     )
     honest, cheating = kernel("false"), kernel("inside == a.numel()")
     events, ledger = [], Ledger({})
     with Evaluator(
-        problem, settings=Settings(home=tmp_path), observer=lambda kind, facts: events.append((kind, facts))
+        problem, settings=settings, observer=lambda kind, facts: events.append((kind, facts))
     ) as evaluator:
         before = [evaluator.evaluate(one, effort=Effort.VERIFY) for one in (honest, cheating)]
         assert [found.verdict for found in before] == [Verdict.CORRECT] * 2, before[1].reason

@@ -11,7 +11,6 @@ from rl_doubles import PROBLEM, candidate, evaluation
 from kopt.errors import KoptError
 from kopt.rl.evidence import ONE, PROFILED, SHARE, Profiles
 from kopt.rl.ledger import Ledger
-from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator
 from kopt.words import Bottleneck, BottleneckName, Candidate, Language, Problem, Profile, Style
 
@@ -108,14 +107,14 @@ def get_init_inputs():
 
 @pytest.mark.slow
 @pytest.mark.needs("bubblewrap", "objdump")
-def test_a_real_candidate_is_profiled_without_being_judged_again(tmp_path):
+def test_a_real_candidate_is_profiled_without_being_judged_again(settings):
     problem = Problem(name="silu", format="model", sources={"silu.py": SILU}, entry="silu.py", path="silu.py")
     kernel = Candidate(
         sources={"k.cpp": KERNEL}, language=Language.CPP, entry="k.cpp::run", style=Style.DESTINATION
     )
     events = []
     with Evaluator(
-        problem, settings=Settings(home=tmp_path), observer=lambda kind, facts: events.append((kind, facts))
+        problem, settings=settings, observer=lambda kind, facts: events.append((kind, facts))
     ) as evaluator:
         judged = evaluator.evaluate(kernel, effort=Effort.QUICK)
         assert judged.correct and judged.profile is None, judged.reason

@@ -82,9 +82,9 @@ class Model:
         return say(text, usage=USAGE)
 
 
-def test_a_run_with_all_helpers_and_its_resumption(tmp_path):
+def test_a_run_with_all_helpers_and_its_resumption(tmp_path, furnished):
     (tmp_path / "decay.py").write_text(PROBLEM)
-    settings, model = Settings(home=tmp_path / "home", model_key="sk-test"), Model()
+    settings, model = Settings(home=furnished(tmp_path / "home"), model_key="sk-test"), Model()
     with FakeOpenAI(model) as server:
         name = f"openai/toy@{server.url}"
         result = optimize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from kopt.problems import load, suite_problems
@@ -15,10 +13,10 @@ from kopt.verifiers import Effort, Evaluator
 
 @pytest.mark.slow
 @pytest.mark.needs("bubblewrap")
-def test_pooling_of_images_of_any_size(tmp_path: Path) -> None:
+def test_pooling_of_images_of_any_size(settings: Settings) -> None:
     """Verification takes every workload, the held-out odd size and the smallest one."""
     problem = load(suite_problems()["max_pool2d"])
-    with Evaluator(problem, settings=Settings(home=tmp_path)) as evaluator:
+    with Evaluator(problem, settings=settings) as evaluator:
         trial = make_strategy("offline", problem, evaluator, Ledger({})).ask()
         assert trial is not None
         evaluation = evaluator.evaluate(trial.candidate, effort=Effort.VERIFY)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from kopt.sandbox import Sandbox
 from kopt.settings import Settings
 from kopt.verifiers import Evaluator
 from kopt.words import Problem
@@ -49,13 +51,20 @@ def settings(home: Path) -> Settings:
     return Settings(home=home, call_seconds=8.0, memory_bytes=4 << 30)
 
 
+@pytest.fixture(scope="session")
+def lent(settings: Settings, lend: Callable[..., AbstractContextManager[Sandbox]]) -> Iterator[Sandbox]:
+    """A sandbox that stays open when an evaluator is closed; a module of attacks has ``auto`` instead."""
+    with lend(settings) as sandbox:
+        yield sandbox
+
+
 @pytest.fixture(scope="module")
-def open_evaluator(settings: Settings) -> Iterator[Callable[[str], Evaluator]]:
+def open_evaluator(settings: Settings, lent: Sandbox | str) -> Iterator[Callable[[str], Evaluator]]:
     """Open an evaluator for a problem's text; eager is taken for the better baseline, so nothing compiles."""
     opened = []
 
     def open_one(text: str) -> Evaluator:
-        evaluator = Evaluator(problem(text), settings=settings)
+        evaluator = Evaluator(problem(text), sandbox=lent, settings=settings)
         opened.append(evaluator)
         for bench in evaluator.timed:
             evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})

@@ -40,6 +40,12 @@ def native(body: str = HONEST_BODY) -> Candidate:
     )
 
 
+@pytest.fixture(scope="module")
+def lent() -> str:
+    """What is attacked here is used by nobody else."""
+    return "auto"
+
+
 WRONG = {
     "early answer, a thread works on": python(
         """

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kopt.problems import load
+from kopt.sandbox import Sandbox
 from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator, declared_faster, interpret
 from kopt.verifiers.clock import Stretch
@@ -80,10 +81,11 @@ def seen() -> list[tuple[str, dict]]:
 
 
 @pytest.fixture(scope="module")
-def scaled(settings: Settings, tmp_path_factory: pytest.TempPathFactory, seen: list):  # type: ignore[no-untyped-def,type-arg]
+def scaled(settings: Settings, lent: Sandbox, tmp_path_factory: pytest.TempPathFactory, seen: list):  # type: ignore[no-untyped-def,type-arg]
     path = tmp_path_factory.mktemp("problem") / "scaled.py"
     path.write_text(SCALED)
-    with Evaluator(load(path), settings=settings, observer=lambda e, d: seen.append((e, d))) as evaluator:
+    told = lambda event, facts: seen.append((event, facts))  # noqa: E731
+    with Evaluator(load(path), sandbox=lent, settings=settings, observer=told) as evaluator:
         for bench in evaluator.timed:
             evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
         yield evaluator
@@ -120,12 +122,12 @@ def test_right_for_known_shapes_only_is_wrong(scaled: Evaluator) -> None:
 
 
 def test_workloads_that_favour_different_baselines_still_give_a_gain(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, lent: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each was timed against its own better baseline, no figure could be given over both, and a search had nothing.
     path = tmp_path / "two.py"
     path.write_text(SCALED.replace("tanh(x) * factor", "tanh(x) * factor + 0"))
-    with Evaluator(load(path), settings=settings) as evaluator:
+    with Evaluator(load(path), sandbox=lent, settings=settings) as evaluator:
         for bench, compiled in zip(evaluator.timed, (0.5, 1.5), strict=True):
             seconds = bench.call_seconds
             evaluator.known.record(bench.name, {"eager": seconds, "compile": compiled * seconds}, {})

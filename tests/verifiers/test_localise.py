@@ -9,6 +9,7 @@ import pytest
 
 from kopt.agents.feedback import describe
 from kopt.rl.service import answers
+from kopt.sandbox import Sandbox
 from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator, localise
 from kopt.words import Candidate, Evaluation, Language, LikenessKind, Problem, Style, Verdict, to_json
@@ -32,9 +33,9 @@ def reference(x, weight):
 
 
 @pytest.fixture(scope="module")
-def evaluator(settings: Settings) -> Iterator[Evaluator]:
+def evaluator(settings: Settings, lent: Sandbox) -> Iterator[Evaluator]:
     problem = Problem(name="gate", format="kopt", sources={"gate.py": TEXT}, entry="gate.py", path="gate.py")
-    with Evaluator(problem, settings=settings) as opened:
+    with Evaluator(problem, sandbox=lent, settings=settings) as opened:
         yield opened
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kopt.problems import load
+from kopt.sandbox import Sandbox
 from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator
 from kopt.verifiers.budget import ErrorModel
@@ -251,10 +252,12 @@ def run(x, grad_y, weight):
 
 
 @pytest.fixture(scope="module")
-def rectifier(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evaluator]:
+def rectifier(
+    settings: Settings, lent: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Evaluator]:
     path = tmp_path_factory.mktemp("problem") / "rectifier.py"
     path.write_text(RECTIFIER)
-    with Evaluator(load(path), settings=settings) as evaluator:
+    with Evaluator(load(path), sandbox=lent, settings=settings) as evaluator:
         yield evaluator
 
 

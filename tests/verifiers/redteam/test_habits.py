@@ -11,6 +11,7 @@ import pytest
 
 from kopt.errors import UsageError
 from kopt.problems import load
+from kopt.sandbox import Sandbox
 from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator
 from kopt.verifiers.redteam.habits import PROBLEMS, honest, judge_honest, read
@@ -25,9 +26,9 @@ VIEWS = ["view_of_fresh", "half_of_the_columns", "strided_destination"]
 
 
 @contextmanager
-def opened(name: str, settings: Settings) -> Iterator[Evaluator]:
+def opened(name: str, settings: Settings, lent: Sandbox) -> Iterator[Evaluator]:
     """An evaluator that takes eager for the better baseline, so that nothing is compiled."""
-    with Evaluator(load(PROBLEMS / f"{name}.py"), settings=settings) as evaluator:
+    with Evaluator(load(PROBLEMS / f"{name}.py"), sandbox=lent, settings=settings) as evaluator:
         for bench in evaluator.timed:
             evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
         yield evaluator
@@ -62,20 +63,20 @@ def test_what_has_no_header_or_entry_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("bubblewrap")
-def test_threads_that_are_joined(settings: Settings) -> None:
-    with opened("silu", settings) as evaluator:
+def test_threads_that_are_joined(settings: Settings, lent: Sandbox) -> None:
+    with opened("silu", settings, lent) as evaluator:
         accept(evaluator, THREADS)
 
 
 @pytest.mark.needs("bubblewrap", "triton")
-def test_rounding_of_their_own(settings: Settings) -> None:
-    with opened("norm", settings) as evaluator:
+def test_rounding_of_their_own(settings: Settings, lent: Sandbox) -> None:
+    with opened("norm", settings, lent) as evaluator:
         accept(evaluator, ROUNDING)
 
 
 @pytest.mark.needs("bubblewrap")
-def test_views_as_the_reference_returns_them(settings: Settings) -> None:
-    with opened("strided", settings) as evaluator:
+def test_views_as_the_reference_returns_them(settings: Settings, lent: Sandbox) -> None:
+    with opened("strided", settings, lent) as evaluator:
         accept(evaluator, VIEWS)
         packed = "def run(x):\n    return x[:, ::2].tanh().{}\n"
         for ending, verdict in (("contiguous()", Verdict.CORRECT), ("t().contiguous().t()", Verdict.WRONG)):
