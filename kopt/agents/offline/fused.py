@@ -16,6 +16,7 @@ from kopt.agents.offline.gpu import fused as gpu
 from kopt.agents.offline.graph import Graph, Unsupported
 from kopt.agents.offline.lower import Lowered, lower
 from kopt.agents.offline.nest import Nest, count
+from kopt.agents.offline.plan import in_triton
 from kopt.agents.offline.prelude import C_TYPES
 from kopt.agents.offline.schedules import keepable, write
 from kopt.agents.offline.staging import stages
@@ -97,10 +98,7 @@ class FusedPlan:
         """
         for piece in self._pieces:
             yield self._candidate(piece)
-        try:
-            yield gpu.candidate(self.lowered, self.title)
-        except Unsupported as refusal:
-            raise Unsupported(f"no Triton kernel: {refusal}") from None
+        yield in_triton(gpu.candidate, self)
 
     def _candidate(self, piece: Piece) -> Candidate:
         comment = [*(f"{s.tensor} = {s.expr}" for s in self.lowered.outputs)]

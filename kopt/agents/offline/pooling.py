@@ -21,6 +21,7 @@ from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
 from kopt.agents.offline.epilogue import Epilogue
 from kopt.agents.offline.gpu import pooling as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
+from kopt.agents.offline.plan import in_triton
 from kopt.agents.offline.windows import WINDOW_COUNT, Sizes, Slide, extent, named_outputs, product
 from kopt.words import Candidate, Tunable
 
@@ -200,10 +201,7 @@ class Plan:
         yield cpp_candidate(
             self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
         )
-        try:
-            yield triton.candidate(self)
-        except Unsupported as refusal:
-            raise Unsupported(f"no Triton kernel: {refusal}") from None
+        yield in_triton(triton.candidate, self)
 
     def source(self) -> str:
         """The C++ file."""

@@ -18,6 +18,7 @@ from kopt.agents.offline.epilogue import Epilogue, Prologue
 from kopt.agents.offline.expr import text
 from kopt.agents.offline.gpu import scan as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
+from kopt.agents.offline.plan import in_triton
 from kopt.words import Candidate, Tunable
 
 _OPS = {"aten.cumsum.default": "sum", "aten.cumprod.default": "product"}
@@ -106,10 +107,7 @@ class Plan:
         yield cpp_candidate(
             self.source(), tunables=self.tunables, notes={"plan": self.title, "why": self.reason}
         )
-        try:
-            yield triton.candidate(self)
-        except Unsupported as refusal:
-            raise Unsupported(f"no Triton kernel: {refusal}") from None
+        yield in_triton(triton.candidate, self)
 
     def source(self) -> str:
         """The C++ file."""

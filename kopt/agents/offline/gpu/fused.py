@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from kopt.agents.offline import nest as nests
 from kopt.agents.offline.gpu.file import Launch, triton_candidate
 from kopt.agents.offline.gpu.loops import MAX_BLOCK, launches
-from kopt.agents.offline.lower import Lowered
 from kopt.agents.offline.staging import stages
 from kopt.words import Candidate, Tunable
+
+if TYPE_CHECKING:
+    from kopt.agents.offline.fused import FusedPlan
 
 _SHAPES = {
     "flat": "One program per BLOCK neighbouring elements.",
@@ -20,12 +23,13 @@ _SHAPES = {
 }
 
 
-def candidate(lowered: Lowered, title: str) -> Candidate:
+def candidate(plan: FusedPlan) -> Candidate:
     """The Triton candidate of a lowered graph.
 
     Raises:
         Unsupported: float64 takes part, or a function has no Triton form.
     """
+    lowered = plan.lowered
     made: list[Launch] = []
     kinds: list[str] = []
     main: Launch | None = None
@@ -60,7 +64,7 @@ def candidate(lowered: Lowered, title: str) -> Candidate:
     return triton_candidate(
         lowered.graph,
         made,
-        title=title,
+        title=plan.title,
         why="no intermediate tensor is written"
         if len(made) > 1
         else "one kernel launch, no intermediate tensor",
