@@ -17,7 +17,7 @@ demo: install ## optimise a shipped problem until a faster kernel is verified
 
 # What measures time may be disturbed for a while by whoever shares the machine: what fails twice, fails.
 test: install-dev ## the whole suite: in parallel, then alone what measures time
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not timing" $(TESTS)
+	$(BIN)/pytest -n 2 --no-loadscope-reorder -m "not timing" $(TESTS)
 	$(BIN)/pytest -m timing $(TESTS) || { [ $$? = 1 ] && $(BIN)/pytest -m timing --lf $(TESTS); }
 
 check: install-dev ## lint, types, import rules

@@ -104,12 +104,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In parallel, a file's tests stay together: what they share is set up once. Files with slow tests go first."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    """Files with slow tests go first, so that no worker is left with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        if any("docker" in marker.args for marker in item.iter_markers("needs")):
+            assert _together(item.nodeid) == "docker", f"{item.nodeid} needs docker: let its name say so"
+
+
+def _together(nodeid: str) -> str:
+    """What goes to one worker: all that needs Docker, whose daemon takes a minute to start; else a file's tests."""
+    return "docker" if "docker" in nodeid else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """In parallel, tests that share what is set up stay together.
+
+    By their names: the groups that pytest-xdist 3.8 writes into ``_nodeid`` are lost on pytest 9.2, which has none.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _together(nodeid)
+
+    return Together(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

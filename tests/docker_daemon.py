@@ -20,7 +20,7 @@ import pytest
 # For fixtures over the back ends: everything with docker in one worker, which has the daemon.
 BACKENDS = [
     pytest.param("bubblewrap", marks=pytest.mark.needs("bubblewrap")),
-    pytest.param("docker", marks=[pytest.mark.needs("docker"), pytest.mark.xdist_group("docker")]),
+    pytest.param("docker", marks=pytest.mark.needs("docker")),
 ]
 # What is slow and has nothing to do with what isolates: the back ends share that code.
 ONE_BACKEND = pytest.mark.parametrize("kind", BACKENDS[:1], indirect=True, scope="session")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 pytest.importorskip("mcp", reason="the extra llm is not installed")
-pytestmark = [pytest.mark.needs("bubblewrap", "mcp"), pytest.mark.slow, pytest.mark.xdist_group("mcp")]
+pytestmark = [pytest.mark.needs("bubblewrap", "mcp"), pytest.mark.slow]
 
 from cli_harness import KOPT  # noqa: E402
 from mcp_harness import HELD_OUT, PROBLEM, Session, cpp, gone, stdio  # noqa: E402

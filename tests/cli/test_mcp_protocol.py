@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 pytest.importorskip("mcp", reason="the extra llm is not installed")
-pytestmark = [pytest.mark.needs("mcp"), pytest.mark.xdist_group("mcp_protocol")]
+pytestmark = [pytest.mark.needs("mcp")]
 
 import httpx2  # noqa: E402
 from jsonschema import Draft202012Validator  # noqa: E402

@@ -21,9 +21,8 @@ def test_status_without_a_daemon(tmp_path):
 
 
 @pytest.mark.needs("docker")
-@pytest.mark.xdist_group("docker")
 @pytest.mark.slow
-def test_build_status_and_evaluate(docker, problem):
+def test_build_status_and_evaluate_in_docker(docker, problem):
     built = json.loads(kopt("sandbox", "build", "--json").stdout)
     assert built["image"]["digest"].startswith("sha256:") and built["isolation"]["backend"] == "docker"
     found = json.loads(kopt("sandbox", "status", "--json").stdout)["backends"]["docker"]

@@ -22,7 +22,6 @@ from tests.docker_daemon import BACKENDS
 
 CONTAINER = pytest.mark.parametrize("kind", BACKENDS[1:], indirect=True, scope="session")
 NEEDS = pytest.mark.needs("docker")
-GROUP = pytest.mark.xdist_group("docker")
 
 
 @pytest.fixture
@@ -197,7 +196,6 @@ def test_without_a_daemon(monkeypatch, home, tmp_path):
 
 
 @NEEDS
-@GROUP
 def test_without_an_image(monkeypatch, home, client):
     monkeypatch.setattr(image, "tag", lambda: "kopt-sandbox:none")
     with pytest.raises(SandboxUnavailable, match="kopt sandbox build"):
@@ -205,7 +203,6 @@ def test_without_an_image(monkeypatch, home, client):
 
 
 @NEEDS
-@GROUP
 def test_builds_only_once(client):
     known = image.find(client)
     started = time.monotonic()
@@ -215,7 +212,6 @@ def test_builds_only_once(client):
 
 
 @NEEDS
-@GROUP
 def test_bases_that_do_not_do(monkeypatch, client):
     monkeypatch.setattr(image, "tag", lambda: "kopt-sandbox:broken")
     with pytest.raises(UsageError, match="--base IMAGE"):

@@ -18,7 +18,7 @@ from kopt.verifiers.code import BEFORE, CodeEvaluator
 from kopt.verifiers.sampling import Effort
 from kopt.words import Verdict
 
-pytestmark = [pytest.mark.needs("docker"), pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.needs("docker")
 WRONG = "def squares(numbers):\n    found = list(numbers)\n    return sum(n * n for n in found) + (len(found) > 100)\n"
 STAYS = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n    os._exit(0)\n" + FAST
 

@@ -101,8 +101,7 @@ def test_stopped_by_a_short_patience(silu: Evaluator, canaries: Canaries, name: 
 
 
 @pytest.mark.needs("docker")
-@pytest.mark.xdist_group("docker")
-def test_stopped_in_a_container(docker: None, settings: Settings, canaries: Canaries) -> None:
+def test_stopped_in_docker(docker: None, settings: Settings, canaries: Canaries) -> None:
     with Evaluator(problem_of("silu"), sandbox="docker", settings=settings) as evaluator:
         for name in IN_A_CONTAINER:
             stopped(evaluator, canaries, name)
