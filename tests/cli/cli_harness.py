@@ -79,12 +79,17 @@ def children(of: int) -> list[tuple[int, str]]:
     return found
 
 
+THERE_BEFORE: set[int] = set()
+"""Processes that other tests of this worker keep for themselves (a sandbox that is lent); set before each test."""
+
+
 def leftovers(seconds: float = 5.0) -> list[tuple[int, str]]:
     """What a finished command left running: orphans, once those that are just ending have ended."""
     until = time.monotonic() + seconds
     while True:
         # Python's own helpers (a resource tracker, test workers) are children that were there before.
-        found = [c for c in children(os.getpid()) if "bwrap" in c[1] or "kopt" in c[1] or "runner" in c[1]]
+        mine = [c for c in children(os.getpid()) if c[0] not in THERE_BEFORE]
+        found = [c for c in mine if "bwrap" in c[1] or "kopt" in c[1] or "runner" in c[1]]
         if not found or time.monotonic() > until:
             return found
         time.sleep(0.05)

@@ -1,5 +1,6 @@
 """The harness of this folder is imported by name."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,15 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def there_before() -> None:
+    """What a test finds left over is its own: a sandbox lent to other tests of this worker is not."""
+    from cli_harness import THERE_BEFORE, children
+
+    THERE_BEFORE.clear()
+    THERE_BEFORE.update(pid for pid, _ in children(os.getpid()))
 
 
 @pytest.fixture
