@@ -20,6 +20,19 @@ from tests.agents.triton_cases import Case, compile_for_hopper, interpret
 if importlib.util.find_spec("triton") is None:
     pytest.skip("triton is not installed", allow_module_level=True)
 
+
+class Named(torch.nn.Module):
+    """Parameters named like what the kernel itself names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("k", "task", "inside", "begin"):
+            setattr(self, name, torch.nn.Parameter(torch.randn(35)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.softmax(x * self.k + self.task, -1) * self.inside + self.begin
+
+
 CLASSES = (-1,)
 Shapes = Sequence[tuple[int, ...]]
 # model, shapes of its inputs (CLASSES: a class per row), and whether reductions are shared out to several programs
@@ -46,6 +59,7 @@ MODELS: dict[str, tuple[Callable[..., Any], Shapes, bool]] = {
     "cross_entropy": (F.cross_entropy, [(11, 30), CLASSES], False),
     "triplet": (F.triplet_margin_loss, [(11, 30)] * 3, False),
     "cosine": (lambda x, y: F.cosine_similarity(x, y, dim=1).mean(), [(11, 30)] * 2, False),
+    "names": (Named(), [(13, 35)], False),
     "two_reductions": (lambda x: (x.sum(0), x.sum(1)), [(30, 41)], False),
     "scaled_to_unit": (lambda x: (x - x.min()) / (x.max() - x.min()), [(31, 23)], True),
 }

@@ -118,6 +118,8 @@ _KERNEL_WORDS = frozenset(
         "lanes",
         "load",
         "load_part",
+        "max",
+        "min",
         "moved",
         "multiply",
         "pack",

@@ -319,8 +319,9 @@ class Stage:
             index, stride = access.pick
             self.k.add(f"{name}_at = tl.load({self._place(index)}{self._mask(index)}).to(tl.int64)")
             place += f" + {self.k.times(f'tl.maximum({name}_at, 0)', stride)}"
-        self.k.add(f"{name} = tl.load({place}{self._mask(access)}).to({self.k.real})")
-        return name
+        # under a name of its own: a tensor may be called k, or task
+        self.k.add(f"{name}_v = tl.load({place}{self._mask(access)}).to({self.k.real})")
+        return f"{name}_v"
 
     def _mask(self, access: Access) -> str:
         """Lanes past the end load 0. An index that varies along the lanes makes what it picks vary, too."""
