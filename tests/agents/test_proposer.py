@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import subprocess
 import sys
 import time
@@ -70,6 +71,20 @@ def test_what_was_left_out_is_told_although_something_was_made(trace_json: Any) 
     ]
     next(iter(proposer.propose(context(graph))))
     assert proposer.explain() == []  # nobody asked for what comes after the first
+
+
+def test_without_triton_there_is_no_triton_kernel(trace_json: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer's run ends without a build that cannot succeed."""
+    installed = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "triton" else installed(name, *rest)
+    )
+    proposer = OfflineProposer()
+    made = list(proposer.propose(context(trace_json(torch.sigmoid, torch.randn(8, 100)))))
+    assert {c.language for c in made} == {Language.CPP}
+    assert proposer.explain() == [
+        "no Triton kernel: Triton is not installed to check one; pip install 'kopt[gpu]'"
+    ]
 
 
 def test_the_most_telling_reason_is_the_last(trace_json: Any) -> None:

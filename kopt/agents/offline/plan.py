@@ -51,6 +51,8 @@ def in_triton(make: Callable[[Made], Candidate], plan: Made) -> Candidate:
     Raises:
         Unsupported: there is none; the reason says of which kernel it speaks.
     """
+    if importlib.util.find_spec("triton") is None:
+        raise Unsupported("no Triton kernel: Triton is not installed to check one; pip install 'kopt[gpu]'")
     try:
         return make(plan)
     except Unsupported as refusal:
