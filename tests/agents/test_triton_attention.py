@@ -13,7 +13,7 @@ from kopt.agents.offline.attention import recognise
 from kopt.agents.offline.graph import Unsupported
 from tests.agents.test_attention import CASES as SPELLED
 from tests.agents.test_attention import QKV, r
-from tests.agents.triton_cases import Case, interpret
+from tests.agents.triton_cases import Case, generated, interpret
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("triton is not installed", allow_module_level=True)
@@ -54,8 +54,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def wrong(trace_json: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    candidates = {name: case.candidate(recognise, trace_json) for name, case in CASES.items()}
-    return interpret(CASES, candidates, tmp_path_factory.mktemp("interpreted"))
+    return interpret(CASES, generated(CASES, recognise, trace_json), tmp_path_factory.mktemp("interpreted"))
 
 
 @pytest.mark.parametrize("name", CASES)

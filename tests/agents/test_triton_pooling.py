@@ -13,7 +13,7 @@ from torch import nn
 from kopt.agents.offline.pooling import recognise
 from tests.agents.test_pooling import CASES as FIXED
 from tests.agents.test_pooling import VARYING, Behind
-from tests.agents.triton_cases import Case, compile_for_hopper, interpret
+from tests.agents.triton_cases import Case, compile_for_hopper, generated, interpret
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("triton is not installed", allow_module_level=True)
@@ -47,8 +47,9 @@ COMPILED = ("varying_average_2d_hangs_over", "max_large")
 
 @pytest.fixture(scope="module")
 def wrong(trace_json: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    candidates = {name: case.candidate(recognise, trace_json) for name, case in CASES.items()}
-    return interpret(CASES, candidates, tmp_path_factory.mktemp("interpreted") / "cases")
+    return interpret(
+        CASES, generated(CASES, recognise, trace_json), tmp_path_factory.mktemp("interpreted") / "cases"
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -58,8 +59,8 @@ def test_right_under_the_interpreter(name: str, wrong: dict[str, str]) -> None:
 
 def test_compiles_for_a_gpu(trace_json: Any, tmp_path: Path) -> None:
     cases = {name: CASES[name] for name in COMPILED}
-    candidates = {name: case.candidate(recognise, trace_json) for name, case in cases.items()}
-    for name, report in compile_for_hopper(cases, candidates, tmp_path / "cases").items():
+    told = compile_for_hopper(cases, generated(cases, recognise, trace_json), tmp_path / "cases")
+    for name, report in told.items():
         assert report["error"] is None, report
         assert [k["spill_store_bytes"] for k in report["kernels"]] == [0], name
 

@@ -93,6 +93,13 @@ class Case:
         return instantiate(made, self.tunables) if self.tunables else made
 
 
+def generated(
+    cases: Mapping[str, Case], recognise: Callable[[Graph], Plan | None], trace_json: Any
+) -> dict[str, Candidate]:
+    """The Triton candidate of each."""
+    return {name: case.candidate(recognise, trace_json) for name, case in cases.items()}
+
+
 def interpret(cases: Mapping[str, Case], candidates: Mapping[str, Candidate], folder: Path) -> dict[str, str]:
     """Interpret each on all its inputs; what is wrong, by name."""
     for name, case in cases.items():

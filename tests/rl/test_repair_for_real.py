@@ -16,7 +16,8 @@ from kopt.rl.team import Team
 from kopt.settings import Settings
 from kopt.store import Store
 from kopt.verifiers import Effort, Evaluator
-from kopt.words import Candidate, Evaluation, Language, Problem, Speedup, Style, Verdict
+from kopt.words import Candidate, Evaluation, Problem, Speedup, Verdict
+from kopt.words.source_file import candidate_of
 
 TWICE = Speedup(ratio=2.0, low=1.9, high=2.1)
 
@@ -50,12 +51,7 @@ TVM_FFI_DLL_EXPORT_TYPED_FUNC(run, chain);
 
 
 def kernel(last: str) -> Candidate:
-    return Candidate(
-        sources={"k.cpp": KERNEL.replace("LAST", last)},
-        language=Language.CPP,
-        entry="k.cpp::run",
-        style=Style.DESTINATION,
-    )
+    return candidate_of("k.cpp", KERNEL.replace("LAST", last))
 
 
 class Author:

@@ -15,6 +15,7 @@ from kopt.verifiers.gate import awake, per_call
 from kopt.verifiers.measure import Match, ReferenceSide
 from kopt.verifiers.redteam.corpus import attacks, problem_of
 from kopt.words import Candidate, Language, Style, Verdict
+from kopt.words.source_file import candidate_of
 
 ONE_BY_ONE = "import torch\ndef run(x, out):\n    torch.mul(x, x.sigmoid(), out=out)\n"
 SERIAL = (Path(__file__).parents[2] / "bench" / "material" / "small_silu.cpp").read_text()
@@ -105,9 +106,7 @@ def test_a_round_done_at_once_is_charged_for_its_calls(tiny: Evaluator) -> None:
 
 @pytest.mark.needs("bubblewrap")
 def test_a_compiled_kernel_takes_no_longer_one_by_one(tiny: Evaluator) -> None:
-    candidate = Candidate(
-        sources={"k.cpp": SERIAL}, language=Language.CPP, entry="k.cpp::run", style=Style.DESTINATION
-    )
+    candidate = candidate_of("k.cpp", SERIAL)
     found = tiny.evaluate(candidate, effort=Effort.QUICK)
     assert found.verdict is Verdict.CORRECT, found.reason
     assert found.timing["candidate"].median < 100e-6

@@ -20,6 +20,7 @@ from kopt.verifiers.compare import CHUNK, Expected, part_length
 from kopt.verifiers.layout import Layout
 from kopt.verifiers.ring import Ring
 from kopt.words import Candidate, Language, Style, TensorSpec, TolerancePolicy, Verdict
+from kopt.words.source_file import candidate_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPONENTIAL = """
@@ -177,9 +178,7 @@ def test_inputs_have_the_layout_that_the_problem_gives_them(gaps: Evaluator, tex
 
 @pytest.mark.needs("bubblewrap")
 def test_native_kernels_get_strided_inputs(gaps: Evaluator) -> None:
-    candidate = Candidate(
-        sources={"k.cpp": NATIVE}, language=Language.CPP, entry="k.cpp::run", style=Style.DESTINATION
-    )
+    candidate = candidate_of("k.cpp", NATIVE)
     found = gaps.evaluate(candidate, effort=Effort.VERIFY)
     assert found.verdict is Verdict.CORRECT, found.reason
 

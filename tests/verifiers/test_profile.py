@@ -21,6 +21,7 @@ from kopt.words import (
     from_json,
     to_json,
 )
+from kopt.words.source_file import candidate_of
 
 pytestmark = [pytest.mark.needs("bubblewrap", "objdump"), pytest.mark.slow]
 
@@ -157,12 +158,7 @@ SHOWN = {
 
 
 def native(body: str) -> Candidate:
-    return Candidate(
-        sources={"k.cpp": KERNEL.replace("BODY", body)},
-        language=Language.CPP,
-        entry="k.cpp::run",
-        style=Style.DESTINATION,
-    )
+    return candidate_of("k.cpp", KERNEL.replace("BODY", body))
 
 
 Opener = Callable[[str], Evaluator]

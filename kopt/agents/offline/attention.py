@@ -110,7 +110,7 @@ def _spelled_out(graph: Graph, node: Node) -> tuple[Graph, Parts]:
         raise Unsupported("attention with dropout draws random numbers")
     if a.get("enable_gqa") and q.shape[-3] != k.shape[-3]:
         raise Unsupported("attention whose queries share keys (GQA) is not generated")
-    if not a.get("scale") and len(set(q.extents(-1))) > 1:
+    if "scale" in node.varying or (not a.get("scale") and len(set(q.extents(-1))) > 1):
         raise Unsupported("attention whose scale varies with the width of a head is not generated")
     scale = a.get("scale") or 1 / math.sqrt(q.shape[-1])
     values, nodes = dict(graph.values), []

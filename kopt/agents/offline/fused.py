@@ -101,12 +101,10 @@ class FusedPlan:
         yield in_triton(gpu.candidate, self)
 
     def _candidate(self, piece: Piece) -> Candidate:
-        comment = [*(f"{s.tensor} = {s.expr}" for s in self.lowered.outputs)]
-        comment += [f"  {r.name} = {r.op} of {r.expr}" for r in self.lowered.reductions.values()]
         source = cpp_file(
             self.graph,
             title=self.title,
-            comment=comment,
+            comment=self.lowered.mathematics(),
             functions=piece.functions,
             body=piece.lines,
             helpers=piece.helpers,

@@ -91,6 +91,11 @@ class Lowered:
     reductions: dict[str, Reduction]
     leaves: dict[str, Leaf]
 
+    def mathematics(self) -> list[str]:
+        """What is computed, a line for each output and reduction: for the comment of a kernel."""
+        outputs = [f"{o.tensor} = {o.expr}" for o in self.outputs]
+        return outputs + [f"  {r.name} = {r.op} of {r.expr}" for r in self.reductions.values()]
+
     def reads(self, expr: Expr) -> set[str]:
         """Names of the loads and reductions an expression uses directly."""
         return {e.name for e in walk(expr) if e.op == "load"}

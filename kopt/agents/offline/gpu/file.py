@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +23,11 @@ class Launch:
 
     Attributes:
         kernel: the function.
-        grid: how many programs, as Python over the arguments' sizes (as ``Graph.size`` writes them), tunables and host
-            variables; up to three, for axes 0, 1 and 2.
+        grid: how many programs, as Python over the arguments' sizes (as ``Graph.size`` writes them), ``constants``,
+            tunables and host variables; up to three, for axes 0, 1 and 2.
         constants: compile-time parameters, each with the Python that gives it (a tunable, or a literal).
-        scratch: tensors of ``scratch_type`` it fills for later kernels, each with its number of elements.
+        scratch: tensors of ``scratch_type`` it fills for later kernels, each with its number of elements, likewise as
+            Python.
         options: keyword arguments of the launch itself.
     """
 
@@ -35,6 +37,10 @@ class Launch:
     scratch: Mapping[str, str] = field(default_factory=dict)
     scratch_type: str = "float32"
     options: Mapping[str, str] = field(default_factory=lambda: {"num_warps": "WARPS"})
+
+    def on_host(self, text: str) -> str:
+        """Text over sizes and ``constants`` as the host writes it."""
+        return on_host(re.sub(r"\b[A-Z]\w*\b", lambda name: self.constants.get(name[0], name[0]), text))
 
 
 def triton_candidate(
@@ -65,12 +71,12 @@ def triton_candidate(
     device = next(iter(graph.output_names))
     for launch in launches:
         lines += [
-            f"{name} = torch.empty({on_host(count)}, dtype=torch.{launch.scratch_type}, device={device}.device)"
+            f"{name} = torch.empty({launch.on_host(count)}, dtype=torch.{launch.scratch_type}, device={device}.device)"
             for name, count in launch.scratch.items()
         ]
         given = [*launch.kernel.arguments()]
         given += [f"{k}={v}" for k, v in {**launch.constants, **launch.options}.items()]
-        grid = ", ".join(on_host(g) for g in launch.grid)
+        grid = ", ".join(launch.on_host(g) for g in launch.grid)
         lines.append(f"{launch.kernel.name}[({grid},)]({', '.join(given)})")
     helpers = set().union(*(launch.kernel.helpers for launch in launches))
     doc = "\n".join([f'"""{title}.', "", *_wrapped(comment), '"""'])

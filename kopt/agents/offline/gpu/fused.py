@@ -51,12 +51,7 @@ def candidate(plan: FusedPlan) -> Candidate:
         )
         main.constants = {**main.constants, "BLOCK": "BLOCK"}
         tunables.insert(0, Tunable(name="BLOCK", choices=choices or (block,), default=block))
-    for launch in made:
-        if launch is not main:
-            launch.grid = [g.replace("BLOCK", launch.constants["BLOCK"]) for g in launch.grid]
-    mathematics = [f"{o.tensor} = {o.expr}" for o in lowered.outputs]
-    mathematics += [f"  {r.name} = {r.op} of {r.expr}" for r in lowered.reductions.values()]
-    comment = [*mathematics, "", *dict.fromkeys(_SHAPES[kind] for kind in kinds)]
+    comment = [*lowered.mathematics(), "", *dict.fromkeys(_SHAPES[kind] for kind in kinds)]
     if any("CHUNKS" in launch.constants for launch in made):
         comment.append(
             "Too few rows to fill a GPU: CHUNKS programs share each, and the next kernel joins their results."

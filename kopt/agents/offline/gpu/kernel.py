@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.expr import Expr, walk
@@ -159,7 +159,12 @@ def number(value: float) -> str:
     return f"float('{text}')" if text in ("inf", "-inf", "nan") else text
 
 
-def helper_functions(names: Mapping[str, None] | set[str]) -> str:
+def power_of_two(size: int) -> int:
+    """The smallest power of two that is not smaller."""
+    return 1 << max(size - 1, 0).bit_length()
+
+
+def helper_functions(names: set[str]) -> str:
     """The text of helper functions, in an order in which each is defined before it is used."""
     order = [n for n in HELPERS if n in names]
     return "".join(f"\n\n@triton.jit\n{HELPERS[n]}\n" for n in order)

@@ -13,10 +13,10 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from kopt.agents.offline.arrangement import Arrangement, arrange
-from kopt.agents.offline.axes import Size
+from kopt.agents.offline.axes import Size, times
 from kopt.agents.offline.expr import Expr
 from kopt.agents.offline.gpu.file import Launch
-from kopt.agents.offline.gpu.kernel import START, Kernel, number
+from kopt.agents.offline.gpu.kernel import START, Kernel, number, power_of_two
 from kopt.agents.offline.graph import Unsupported
 from kopt.agents.offline.nest import Access, Fold, Loop, Nest, Store, count
 from kopt.agents.offline.passes import levels
@@ -78,7 +78,7 @@ class Stage:
         self.k = Kernel(self.graph, name)
         self.index: dict[Loop, str] = {}
         width = plan.register.extent[0]
-        whole = 1 << max(width - 1, 1).bit_length()
+        whole = max(2, power_of_two(width))
         self.columns = plan.kind == "columns"
         self.block = min(whole, 128 if self.columns else 1024 if plan.kind == "flat" else MAX_BLOCK)
         self.chunks = self._chunks()
@@ -111,8 +111,7 @@ class Stage:
             self._collected(passes[:done])
             self._partial(folds)
             launch = self._launch(shared=True)
-            lanes = f" * {self.block}" if self.columns else ""
-            total = f"{self._tasks_on_host()} * {self.chunks}{lanes}".replace("BLOCK", str(self.block))
+            total = f"{self._tasks_on_host()} * CHUNKS{' * BLOCK' if self.columns else ''}"
             launch.scratch = {f"{fold.name}_part": total for fold in folds}
             made.append(launch)
         self.k = Kernel(self.graph, f"{self.name}_end")
@@ -123,7 +122,7 @@ class Stage:
 
     def _launch(self, shared: bool = False) -> Launch:
         tasks = self._tasks_on_host()
-        grid = f"{tasks} * {self.chunks}" if shared else tasks
+        grid = f"{tasks} * CHUNKS" if shared else tasks
         constants = {"BLOCK": str(self.block)}
         if self.chunks > 1:
             constants["CHUNKS"] = str(self.chunks)
@@ -167,7 +166,7 @@ class Stage:
                 text = f"({text}) % {self.k.size(loop.extent)}"
             self.index[loop] = f"i{loop.name[1:]}"
             self.k.add(f"{self.index[loop]} = {text}")
-            inner = tuple(a * b for a, b in zip(inner, loop.extent, strict=True))
+            inner = times([inner, loop.extent], self.nest.lowered.traces)
 
     # Passes that one program makes alone -------------------------------------------------------------------
 
@@ -346,7 +345,4 @@ class Stage:
 
 
 def _product(loops: Sequence[Loop], traces: int) -> Size:
-    total: Size = (1,) * traces
-    for loop in loops:
-        total = tuple(a * b for a, b in zip(total, loop.extent, strict=True))
-    return total
+    return times((loop.extent for loop in loops), traces)

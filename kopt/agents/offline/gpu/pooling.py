@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kopt.agents.offline.gpu.file import Launch, triton_candidate
-from kopt.agents.offline.gpu.kernel import START, Kernel, number
+from kopt.agents.offline.gpu.kernel import START, Kernel, number, power_of_two
 from kopt.agents.offline.gpu.rows import finish
 from kopt.agents.offline.windows import extent, product
 from kopt.words import Candidate, Tunable
@@ -39,11 +39,11 @@ def candidate(plan: Plan) -> Candidate:
     lead = len(plan.graph.values[w.source].shape) - w.rank
     planes = [extent(plan.graph, w.source, d) for d in range(lead)]
     if large:
-        block = min(1024, _power(math.prod(w.kernel)))
+        block = min(1024, power_of_two(math.prod(w.kernel)))
         _window_of_one(kernel, plan, axes)
         grid = [*planes, *(a.outputs for a in axes)]
     else:
-        block = min(512, max(64, _power(math.prod(a[0] for a in w.out[1:]))))
+        block = min(512, max(64, power_of_two(math.prod(a[0] for a in w.out[1:]))))
         _neighbours(kernel, plan, axes)
         tiles = f"triton.cdiv({product([a.outputs for a in axes[-2:]])}, BLOCK)"
         grid = [*planes, *(a.outputs for a in axes[:-2]), tiles]
@@ -270,8 +270,3 @@ def _divide(kernel: Kernel, w: Window, axes: Sequence[_Axis]) -> None:
         kernel.add(f"{count} = tl.maximum({inside or f'{high} - {low}'}, 1)")
         counts.append(count)
     kernel.add(f"value = value / ({product(counts)}).to(tl.float32)")
-
-
-def _power(size: int) -> int:
-    """The power of two that is not smaller."""
-    return 1 << max(size - 1, 0).bit_length()

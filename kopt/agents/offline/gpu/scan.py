@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kopt.agents.offline.expr import text
 from kopt.agents.offline.gpu.file import Launch, triton_candidate
-from kopt.agents.offline.gpu.kernel import Kernel
+from kopt.agents.offline.gpu.kernel import Kernel, power_of_two
 from kopt.agents.offline.gpu.rows import evaluate, finish
 from kopt.words import Candidate, Tunable
 
@@ -94,7 +94,7 @@ def _shape(plan: Plan) -> _Shape:
     sizes = plan.sizes()
     shape = plan.graph.values[plan.result].shape
     width = shape[-1]
-    block = min(_power(width), TILE if plan.inner else 64)
+    block = min(max(4, power_of_two(width)), TILE if plan.inner else 64)
     rows = max(1, min(TILE // block, 16 if plan.inner else 256))
     if plan.inner:
         tasks, step = f"triton.cdiv({sizes['OUTER']}, ROWS)", "BLOCK"
@@ -127,11 +127,6 @@ def _few(plan: Plan, sizes: dict[str, str], block: int, rows: int) -> bool:
     if plan.inner:
         return across // rows < ENOUGH
     return across * fixed.get("INNER", 0) // block < ENOUGH
-
-
-def _power(size: int) -> int:
-    """The power of two that is not smaller; at least 4."""
-    return 1 << max(size - 1, 3).bit_length()
 
 
 def _product(*sizes: str) -> str:

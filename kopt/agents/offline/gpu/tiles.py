@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.contraction.operands import Factor, pointer
-from kopt.agents.offline.gpu.kernel import Kernel
+from kopt.agents.offline.gpu.kernel import Kernel, power_of_two
 from kopt.agents.offline.graph import Graph
 from kopt.words import Tunable
 
@@ -24,7 +24,7 @@ LEAST = 16
 
 def power(count: int) -> int:
     """The next power of two, and at least :data:`LEAST`."""
-    return max(LEAST, 1 << max(count - 1, 0).bit_length())
+    return max(LEAST, power_of_two(count))
 
 
 def half(graph: Graph, name: str) -> bool:
