@@ -27,6 +27,7 @@ from tests import docker_daemon
 if TYPE_CHECKING:
     from kopt.sandbox import Sandbox
     from kopt.settings import Settings
+    from kopt.verifiers import Evaluator
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -196,6 +197,18 @@ def lend() -> Callable[[Settings], contextlib.AbstractContextManager[Sandbox]]:
             yield sandbox
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def uncompiled() -> Callable[[Evaluator], Evaluator]:
+    """``uncompiled(evaluator)``: the same, which takes eager for the better baseline, so that nothing is compiled."""
+
+    def prepare(evaluator: Evaluator) -> Evaluator:
+        for bench in evaluator.timed:
+            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
+        return evaluator
+
+    return prepare
 
 
 @pytest.fixture(scope="session")

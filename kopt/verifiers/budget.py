@@ -13,7 +13,9 @@ of a case is zero, normalised rows of equal values for instance, the rms of the 
 
 An element's own :math:`e` may be zero by luck, so errors are pooled with those of truths of like magnitude:
 :math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements whose truth
-lies within a factor two of :math:`t` (the window widens until it holds 256 elements). With unit roundoff
+lies within a factor two of :math:`t` (the window widens until it holds 256 elements). Where these are the same few
+results over and over (tied or equal inputs), one luck stands for all of them, and the errors seen on declared inputs
+at that magnitude count too: the tail of ``gelu`` is nearly exact at some single input. With unit roundoff
 :math:`u` of the output's type, :math:`\tau` what may be lost at the low end of its range
 (:data:`kopt.verifiers.dtypes.KINDS`), :math:`n` the terms of a sum and the multiple :math:`M`, a candidate's output
 :math:`c` passes when
@@ -61,6 +63,9 @@ POOL = 256
 _PIECES = 64  # of 65536 elements
 BLOCK = 4096
 _FEW = 4
+_DIFFERENT = (
+    12  # codes of errors in a window: 256 results have twenty or more, the same few results nine at the most
+)
 _CODES = 1020  # an error's float32 exponent (0 to 254) and two bits of its mantissa
 _LARGEST = float(np.finfo(np.float32).max)
 Floats = npt.NDArray[np.floating]
@@ -124,12 +129,19 @@ def reaches(number: npt.NDArray[np.int64], enough: int) -> list[int]:
 
 
 class ErrorModel:
-    """The reference's own error as a function of the truth's magnitude, pooled over all that was added."""
+    """The reference's own error as a function of the truth's magnitude, pooled over all that was added.
 
-    def __init__(self, dtype: str, policy: TolerancePolicy, growth: float = 1.0) -> None:
+    ``usual`` is the model of declared inputs, for magnitudes at which this one knows a few results only.
+    """
+
+    def __init__(
+        self, dtype: str, policy: TolerancePolicy, growth: float = 1.0, usual: ErrorModel | None = None
+    ) -> None:
         self.kind = KINDS[dtype]
         self.policy = policy
         self.growth = growth
+        self.usual = usual
+        self.tied = np.zeros(256, np.bool_)  # exponents at which ``usual`` counts, once scales are known
         self.elements = 0
         self.differing = 0
         self._squares = 0.0
@@ -193,11 +205,22 @@ class ErrorModel:
             window = slice(max(0, k - reach), k + reach + 1)
             worst[k] = largest[window].max()
             rms[k] = math.sqrt(min(_LARGEST, squares[window].sum() / max(1, number[window].sum())))
+            self.tied[k] = np.count_nonzero(self._counts[window].any(axis=0)) < _DIFFERENT
+        if self.usual is None:
+            self.tied[:] = False
+        else:
+            for own, usual in zip((worst, rms), self.usual.scales, strict=True):
+                own[self.tied] = np.maximum(own, usual)[self.tied]
         if self.kind.storage == "f8":
             typical = self.kind.roundoff * math.sqrt(self._squares / max(1, total))
             worst = np.maximum(worst, typical)
             rms = np.maximum(rms, typical)
         return worst, rms
+
+    def observed(self, truth: Floats) -> Floats:
+        """``s(t)``: the largest error of the reference among truths of that magnitude; never a matter of formula."""
+        scale: Floats = self.scales[0][exponents(truth)]
+        return scale
 
     def floor(self, truth: Floats) -> Floats:
         """``f(t)``: what rounding alone allows."""
@@ -208,14 +231,17 @@ class ErrorModel:
         policy = self.policy
         if policy.rtol is not None or policy.atol is not None:
             return (policy.atol or 0.0) + (policy.rtol or 0.0) * np.abs(truth) + self.kind.lost
-        scale = self.scales[0][exponents(truth)]
         times = policy.multiple if multiple is None else multiple
-        bound = times * np.maximum(scale, self.floor(truth)) + 2 * self.kind.roundoff * np.abs(truth)
+        bound = times * np.maximum(self.observed(truth), self.floor(truth))
+        bound += 2 * self.kind.roundoff * np.abs(truth)
         return np.minimum(bound + self.kind.lost, _LARGEST)
 
     def typical(self, truth: Floats, error: Floats) -> Floats:
         """``M max(e', f)`` of one block: what the second criterion compares with."""
-        own = error if truth.size >= POOL else np.maximum(error, self.scales[1][exponents(truth)])
+        pooled = self.scales[1]
+        if truth.size >= POOL:
+            pooled = np.where(self.tied, pooled, 0.0)
+        own = np.maximum(error, pooled[exponents(truth)]) if pooled.any() else error
         return self.policy.multiple * np.maximum(own, self.floor(truth))
 
     @staticmethod

@@ -164,11 +164,11 @@ class _Builder:
                     continue
                 raw = self._draw(name, truth.outputs_of)
                 if raw is not None:
-                    own = tuple(self._model([raw], number) for number in range(len(self.spec.outputs)))
+                    own = tuple(self._model([raw], n, usual) for n, usual in enumerate(models))
                     cases.append(self._case(raw, own))
             for group in sums.groups(self.spec, every):
                 if len(group) > 1:
-                    cases += self._mixture(group, truth.outputs_of)
+                    cases += self._mixture(group, truth.outputs_of, models)
         finally:
             truth.close()
         return Cases(tuple(cases), models, self.dropped, self.mutates)
@@ -190,7 +190,10 @@ class _Builder:
         return names[:most]
 
     def _mixture(
-        self, names: Sequence[str], outputs_of_truth: Callable[[int], tuple[Array, ...]]
+        self,
+        names: Sequence[str],
+        outputs_of_truth: Callable[[int], tuple[Array, ...]],
+        declared: Sequence[ErrorModel],
     ) -> list[Case]:
         """A case of all distributions at once, save those on which the reference is not finite."""
         names = [name for name in names if self.dropped.get(name) != _NOT_FINITE]
@@ -203,9 +206,7 @@ class _Builder:
             raw = self._draw("+".join(names), outputs_of_truth)
             if raw is not None:
                 self.dropped.pop(MIXED, None)
-                models = tuple(
-                    self._models(raw, number, len(names)) for number in range(len(self.spec.outputs))
-                )
+                models = tuple(self._models(raw, n, len(names), usual) for n, usual in enumerate(declared))
                 raw.distribution = MIXED
                 return [self._case(raw, models)]
             self.dropped[MIXED] = self.dropped.pop("+".join(names), _NOT_FINITE)
@@ -350,21 +351,23 @@ class _Builder:
                     path=self.path,
                 )
 
-    def _model(self, raws: Sequence[_Raw], number: int) -> ErrorModel:
+    def _model(self, raws: Sequence[_Raw], number: int, usual: ErrorModel | None = None) -> ErrorModel:
         spec = self.spec.outputs[number]
-        model = ErrorModel(spec.dtype, self.policy, sums.allowed(self.spec, spec, raws[0].distribution))
+        growth = sums.allowed(self.spec, spec, raws[0].distribution)
+        model = ErrorModel(spec.dtype, self.policy, growth, usual)
         for raw in raws:
             model.add(raw.truth[number], widen(raw.reference[number], spec.dtype), raw.wobble[number])
         return model
 
-    def _models(self, raw: _Raw, number: int, parts: int) -> Models:
+    def _models(self, raw: _Raw, number: int, parts: int, usual: ErrorModel) -> Models:
         """A model for each part of a mixture's output: errors of one distribution excuse no other's."""
         spec, truth, swing = self.spec.outputs[number], raw.truth[number], raw.wobble[number]
         if not KINDS[spec.dtype].floating or truth.size < parts * CHUNK:
-            return self._model([raw], number)
+            return self._model([raw], number, usual)
+        growth = sums.allowed(self.spec, spec, raw.distribution)
         found = []
         for start, stop in spans(truth.size, part_length(truth.size, parts)):
-            model = ErrorModel(spec.dtype, self.policy, sums.allowed(self.spec, spec, raw.distribution))
+            model = ErrorModel(spec.dtype, self.policy, growth, usual)
             got = widen(raw.reference[number][start:stop], spec.dtype)
             model.add(truth[start:stop], got, None if swing is None else swing[start:stop])
             found.append(model)

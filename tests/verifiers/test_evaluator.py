@@ -81,13 +81,13 @@ def seen() -> list[tuple[str, dict]]:
 
 
 @pytest.fixture(scope="module")
-def scaled(settings: Settings, lent: Sandbox, tmp_path_factory: pytest.TempPathFactory, seen: list):  # type: ignore[no-untyped-def,type-arg]
+def scaled(
+    settings: Settings, lent: Sandbox, tmp_path_factory: pytest.TempPathFactory, seen: list, uncompiled
+):  # type: ignore[no-untyped-def,type-arg]
     path = tmp_path_factory.mktemp("problem") / "scaled.py"
     path.write_text(SCALED)
     told = lambda event, facts: seen.append((event, facts))  # noqa: E731
-    with Evaluator(load(path), sandbox=lent, settings=settings, observer=told) as evaluator:
-        for bench in evaluator.timed:
-            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
+    with uncompiled(Evaluator(load(path), sandbox=lent, settings=settings, observer=told)) as evaluator:
         yield evaluator
 
 

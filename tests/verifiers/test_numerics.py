@@ -297,6 +297,76 @@ def test_samples_are_compared_with_the_reference_itself() -> None:
     assert finding.position == 17
 
 
+def tail_of_gelu(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The tanh form of ``gelu``: the truth, and what float32 makes of it."""
+
+    def gelu(x: torch.Tensor) -> np.ndarray:
+        return torch.nn.functional.gelu(x, approximate="tanh").numpy()
+
+    return gelu(x.double()), gelu(x)
+
+
+def test_a_sample_may_be_nearer_to_the_truth_than_the_reference() -> None:
+    """In its tail the reference is zero where the truth is -1e-7: half a unit of ``tanh`` is all there is of it."""
+    torch.manual_seed(0)
+    model = ErrorModel("float32", TolerancePolicy())
+    x = 1.5 * torch.randn(1 << 20)
+    model.add(*(part.ravel() for part in tail_of_gelu(x)))
+    truth, reference = tail_of_gelu(torch.linspace(-5.3, -5.0, 4096))
+    lost = np.flatnonzero(reference == 0)
+    assert lost.size and np.abs(truth[lost]).max() > 1e-8
+    assert check_sample(model, "float32", truth.astype(np.float32), reference).passed
+    for spoilt in (1e-5, -1e-3, 1.0, 1e30, -np.inf):
+        other = reference.copy()
+        other[lost[0]] = spoilt
+        assert not check_sample(model, "float32", other, reference).passed
+
+
+def test_the_references_luck_with_one_input_is_no_measure() -> None:
+    """Its ``tanh`` of some number is nearly exact, and ties show that one alone."""
+    torch.manual_seed(0)
+    usual = ErrorModel("float32", TolerancePolicy())
+    usual.add(*(part.ravel() for part in tail_of_gelu(1.5 * torch.randn(1 << 20))))
+    candidates = torch.linspace(-4.6, -4.4, 4096)
+    luckiest = np.argmin(np.abs(np.subtract(*tail_of_gelu(candidates))))
+    tied = torch.where(torch.rand(1 << 16) < 0.1, candidates[luckiest], 1.5)
+    truth, reference = tail_of_gelu(tied)
+    others = truth.astype(np.float32)
+    others[reference == reference.min()] -= np.float32(tied.abs().max()) * 2**-25  # half a unit of tanh
+    lucky, fair = (
+        ErrorModel("float32", TolerancePolicy()),
+        ErrorModel("float32", TolerancePolicy(), usual=usual),
+    )
+    for model in (lucky, fair):
+        model.add(truth, reference)
+    assert not Expected.of(lucky, "float32", truth, reference).check(others).passed
+    wanted = Expected.of(fair, "float32", truth, reference)
+    assert wanted.check(others).passed
+    others[17] += 1e-5
+    assert not wanted.check(others).passed
+    several = ErrorModel(
+        "float32", TolerancePolicy(), usual=usual
+    )  # errors of 1e-12: nothing of 1e-8 excuses more
+    truth, reference = tail_of_gelu(1e-4 * torch.randn(1 << 16))
+    several.add(truth, reference)
+    reference[17] += 1e-9
+    assert not Expected.of(several, "float32", truth, reference).check(reference).passed
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_no_large_output_excuses_itself(dtype: str) -> None:
+    """Whatever the factor for another order of summation: only errors seen count at a candidate's own magnitude."""
+    torch.manual_seed(0)
+    x = torch.randn(256, 4096, dtype=torch.float64)
+    reference = x.to(getattr(torch, dtype)).sum(1)
+    model = ErrorModel(dtype, TolerancePolicy(), growth=1000.0)
+    model.add(x.sum(1).numpy(), reference.double().numpy())
+    for spoilt in (1e4, 1e20, -3e38):
+        other = reference.clone()
+        other[3] = spoilt
+        assert not check_sample(model, dtype, raw(other), raw(reference)).passed
+
+
 def test_windows_reach_as_far_as_they_must() -> None:
     def slowly(number: np.ndarray, enough: int) -> list[int]:
         found = []

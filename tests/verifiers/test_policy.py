@@ -73,16 +73,14 @@ Judge = Callable[..., Evaluation]
 
 
 @pytest.fixture(scope="module")
-def judge(settings: Settings, lent: Sandbox) -> Iterator[Judge]:
+def judge(settings: Settings, lent: Sandbox, uncompiled: Callable[[Evaluator], Evaluator]) -> Iterator[Judge]:
     opened: dict[str, Evaluator] = {}
 
     def evaluate(candidate: Candidate, policy: Policy, text: str = SILU) -> Evaluation:
         if text not in opened:
             problem = Problem(name="p", format="model", sources={"p.py": text}, entry="p.py", path="p.py")
             patient = settings.model_copy(update={"call_seconds": 60.0})  # torch.compile imports for long
-            opened[text] = Evaluator(problem, sandbox=lent, settings=patient)
-            for bench in opened[text].timed:
-                opened[text].known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
+            opened[text] = uncompiled(Evaluator(problem, sandbox=lent, settings=patient))
         opened[text].policy = policy
         return opened[text].evaluate(candidate, effort=Effort.QUICK)
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +61,8 @@ def canaries(settings: Settings) -> Iterator[Canaries]:
 
 
 @pytest.fixture(scope="module")
-def silu(settings: Settings) -> Iterator[Evaluator]:
-    with Evaluator(problem_of("silu"), settings=settings) as evaluator:
-        for bench in evaluator.timed:
-            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
+def silu(settings: Settings, uncompiled: Callable[[Evaluator], Evaluator]) -> Iterator[Evaluator]:
+    with uncompiled(Evaluator(problem_of("silu"), settings=settings)) as evaluator:
         yield evaluator
 
 

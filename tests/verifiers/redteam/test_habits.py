@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,16 @@ from kopt.verifiers import Effort, Evaluator
 from kopt.verifiers.redteam.habits import PROBLEMS, honest, judge_honest, read
 from kopt.words import Candidate, Language, Style, Verdict
 
+Uncompiled = Callable[[Evaluator], Evaluator]
+
 # Threads of all kinds: slower by themselves than in full rounds, and once accused of working ahead.
 THREADS = ["threads_joined", "thread_pool_kept", "executor_kept", "omp_tasks"]
 # What the judge once refused: rounding that an ill-conditioned reference magnifies.
 ROUNDING = ["triton_norm", "autograd_function", "several_modules"]
+# Another half of the last bit than the reference's, where that is all there is; or nearer to the truth than it.
+TAIL = ["double_inside", "tanh_by_exp"]
 # The reference's own layout, which has gaps, and the ring's, which has none.
 VIEWS = ["view_of_fresh", "half_of_the_columns", "strided_destination"]
-
-
-@contextmanager
-def opened(name: str, settings: Settings, lent: Sandbox) -> Iterator[Evaluator]:
-    """An evaluator that takes eager for the better baseline, so that nothing is compiled."""
-    with Evaluator(load(PROBLEMS / f"{name}.py"), sandbox=lent, settings=settings) as evaluator:
-        for bench in evaluator.timed:
-            evaluator.known.record(bench.name, {"eager": bench.call_seconds, "compile": None}, {})
-        yield evaluator
 
 
 def accept(evaluator: Evaluator, names: list[str]) -> None:
@@ -63,20 +57,30 @@ def test_what_has_no_header_or_entry_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("bubblewrap")
-def test_threads_that_are_joined(settings: Settings, lent: Sandbox) -> None:
-    with opened("silu", settings, lent) as evaluator:
+def test_threads_that_are_joined(settings: Settings, lent: Sandbox, uncompiled: Uncompiled) -> None:
+    with uncompiled(Evaluator(load(PROBLEMS / "silu.py"), sandbox=lent, settings=settings)) as evaluator:
         accept(evaluator, THREADS)
 
 
+@pytest.mark.needs("bubblewrap")
+def test_a_tail_in_which_the_reference_is_all_error(
+    settings: Settings, lent: Sandbox, uncompiled: Uncompiled
+) -> None:
+    with uncompiled(Evaluator(load(PROBLEMS / "gelu.py"), sandbox=lent, settings=settings)) as evaluator:
+        accept(evaluator, TAIL)
+
+
 @pytest.mark.needs("bubblewrap", "triton")
-def test_rounding_of_their_own(settings: Settings, lent: Sandbox) -> None:
-    with opened("norm", settings, lent) as evaluator:
+def test_rounding_of_their_own(settings: Settings, lent: Sandbox, uncompiled: Uncompiled) -> None:
+    with uncompiled(Evaluator(load(PROBLEMS / "norm.py"), sandbox=lent, settings=settings)) as evaluator:
         accept(evaluator, ROUNDING)
 
 
 @pytest.mark.needs("bubblewrap")
-def test_views_as_the_reference_returns_them(settings: Settings, lent: Sandbox) -> None:
-    with opened("strided", settings, lent) as evaluator:
+def test_views_as_the_reference_returns_them(
+    settings: Settings, lent: Sandbox, uncompiled: Uncompiled
+) -> None:
+    with uncompiled(Evaluator(load(PROBLEMS / "strided.py"), sandbox=lent, settings=settings)) as evaluator:
         accept(evaluator, VIEWS)
         packed = "def run(x):\n    return x[:, ::2].tanh().{}\n"
         for ending, verdict in (("contiguous()", Verdict.CORRECT), ("t().contiguous().t()", Verdict.WRONG)):
