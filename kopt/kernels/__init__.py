@@ -2,7 +2,8 @@
 
 A kernel runs inside its verified domain and nowhere else: the device, dtypes, shapes and strides that were
 judged, on the kind of machine and with the versions that its certificate names, and only if every byte
-matches that certificate. Anything else is answered by the reference, and ``f.why(x)`` tells why.
+matches that certificate. Anything else is answered by the reference, and ``f.why(x)`` tells why. Compiled and
+exported programs call it as an operator of torch, ``f.op``.
 
 This room imports only kopt's words and errors, and torch when a kernel is loaded: an inference engine that
 uses it loads no database driver, no tuner and no command line.

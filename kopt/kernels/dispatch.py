@@ -13,6 +13,7 @@ from kopt.kernels.errors import TamperedKernel
 from kopt.kernels.library import Entry, find
 from kopt.kernels.machine import difference, facts
 from kopt.kernels.modules import import_file, private_folder
+from kopt.kernels.operator import register
 from kopt.kernels.reference import Reference, open_reference
 
 _loaded: dict[Path, Kernel] = {}
@@ -34,14 +35,16 @@ class Kernel:
         name: the kernel's name.
         certificate: the evidence, as read from disk.
         last_reason: why the last call ran the reference; None when it ran the kernel.
+        op: the kernel as an operator of torch (:mod:`kopt.kernels.operator`), which is what compiled code calls;
+            None where it cannot be one.
     """
 
     def __init__(self, entry: Entry) -> None:
         self.name = entry.name
         self.certificate: Mapping[str, Any] = entry.certificate
         self.last_reason: str | None = None
-        self._signatures = [signature(spec, "cpu") for spec in entry.certificate["specs"]]
-        self._domain: dict[Key, Signature] = {one.key: one for one in self._signatures}
+        self.signatures = [signature(spec, "cpu") for spec in entry.certificate["specs"]]
+        self._domain: dict[Key, Signature] = {one.key: one for one in self.signatures}
         problem = entry.certificate["problem"]
         prefix = "reference/"
         self._problem = problem
@@ -52,6 +55,8 @@ class Kernel:
         }
         self._reference: Reference | None = None
         self._function: Callable[..., Any] | None = None
+        functional = entry.certificate.get("mutates_inputs") is False
+        self.op = register(self, entry.manifest["certificate"]) if functional else None
         self._unusable = difference(entry.certificate["machine"], facts())
         if self._unusable:
             self._unusable += f"; `kopt library verify {self.name}` judges it here"
@@ -63,16 +68,22 @@ class Kernel:
 
     def __repr__(self) -> str:
         """Name and state."""
-        state = self._unusable or ", ".join(one.workload for one in self._signatures)
+        state = self._unusable or ", ".join(one.workload for one in self.signatures)
         return f"<kopt kernel {self.name}: {state}>"
 
     def __call__(self, *args: Any) -> Any:
         """Run the kernel where it was verified, the reference anywhere else."""
+        if self.op is not None and torch.compiler.is_compiling():
+            return self.op(*args)
+        return self.dispatch(args)
+
+    def dispatch(self, args: tuple[Any, ...]) -> Any:
+        """As a call, but never through the operator."""
         one = self._domain.get(key_of(args)) if self._function is not None else None
         reason = self._why_not(args, one)
         self.last_reason = reason
         if reason is not None or one is None or self._function is None:
-            return self._fall_back(args)
+            return self.fall_back(args)
         return self._run(self._function, one, args)
 
     def why(self, *args: Any) -> str:
@@ -88,7 +99,7 @@ class Kernel:
         if self._unusable:
             return self._unusable
         if one is None:
-            return mismatch(args, self._signatures)
+            return mismatch(args, self.signatures)
         return unusable(args)
 
     def _run(self, function: Callable[..., Any], one: Signature, args: tuple[Any, ...]) -> Any:
@@ -98,15 +109,16 @@ class Kernel:
         function(args, one, outputs)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def _fall_back(self, args: tuple[Any, ...]) -> Any:
-        expected = len(self._signatures[0].names) if self._signatures else len(args)
+    def fall_back(self, args: tuple[Any, ...]) -> Any:
+        """Run the reference."""
+        expected = len(self.signatures[0].names) if self.signatures else len(args)
         if len(args) != expected:
             raise TypeError(
-                f"{self.name} takes {', '.join(self._signatures[0].names)}; got {len(args)} arguments"
+                f"{self.name} takes {', '.join(self.signatures[0].names)}; got {len(args)} arguments"
             )
         if self._reference is None:
             self._reference = open_reference(self._problem, self._sources)
-        return self._reference(args, self._signatures[0].state if self._signatures else ())
+        return self._reference(args, self.signatures[0].state if self.signatures else ())
 
 
 def _open_candidate(entry: Entry) -> Callable[..., Any]:

@@ -48,6 +48,7 @@ def admit_winner(
     candidate: Candidate,
     evaluation: Evaluation,
     specs: Sequence[WorkloadSpec],
+    mutates_inputs: bool,
     artifact: bytes | None,
     library: Path,
     run: str = "",
@@ -63,7 +64,12 @@ def admit_winner(
     files |= {f"reference/{path}": text.encode() for path, text in problem.sources.items()}
     if artifact is not None:
         files["artifact.so"] = artifact
-    return admit(name, certificate(problem, candidate, evaluation, specs, run), files, library)
+    return admit(
+        name,
+        certificate(problem, candidate, evaluation, specs, run, mutates_inputs=mutates_inputs),
+        files,
+        library,
+    )
 
 
 def built_artifact(evaluator: Evaluator, candidate: Candidate) -> bytes | None:
@@ -79,8 +85,13 @@ def certificate(
     evaluation: Evaluation,
     specs: Sequence[WorkloadSpec],
     run: str,
+    *,
+    mutates_inputs: bool,
 ) -> Mapping[str, Any]:
-    """What was verified, where, with which result; the library adds the digest of every file."""
+    """What was verified, where, with which result; the library adds the digest of every file.
+
+    ``mutates_inputs``: whether the reference changes its inputs, so that kernels may too.
+    """
     identity = to_json(candidate)
     return {
         "schema": SCHEMA,
@@ -98,6 +109,7 @@ def certificate(
         "candidate": {key: value for key, value in identity.items() if key != "sources"}
         | {"digest": candidate.digest},
         "specs": to_json(specs),
+        "mutates_inputs": mutates_inputs,
         "machine": dict(facts()),
         "evaluation": to_json(evaluation),
     }

@@ -49,6 +49,13 @@ def reverify(
             artifact = built_artifact(evaluator, candidate)
             if artifact is not None:
                 files["artifact.so"] = artifact
-            document = certificate(problem, candidate, evaluation, evaluator.specs, str(old.get("run", "")))
+            document = certificate(
+                problem,
+                candidate,
+                evaluation,
+                evaluator.specs,
+                str(old.get("run", "")),
+                mutates_inputs=evaluator.mutates_inputs,
+            )
             admit(entry.name, document, files, settings.library)
     return evaluation, renewed

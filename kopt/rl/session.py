@@ -215,6 +215,7 @@ class Session:
             candidate=candidate,
             evaluation=best,
             specs=evaluator.specs,
+            mutates_inputs=evaluator.mutates_inputs,
             artifact=built_artifact(evaluator, candidate),
             library=self.settings.library,
             run=self.run,

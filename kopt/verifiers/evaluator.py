@@ -325,6 +325,11 @@ class Evaluator:
         return self.known.combined()
 
     @property
+    def mutates_inputs(self) -> bool:
+        """Whether the reference changes its inputs."""
+        return any(bench.cases.mutates_inputs for bench in self.timed)
+
+    @property
     def peaks(self) -> Peaks | None:
         """This machine's bandwidth and arithmetic peaks, measured once and kept."""
         if self._peaks is None:

@@ -34,7 +34,7 @@ def doubling(extra=""):
     )
 
 
-def put(name, library, ratio, candidate=None, problem=PROBLEM):
+def put(name, library, ratio, candidate=None, problem=PROBLEM, mutates=False):
     candidate = candidate or doubling()
     return admit_winner(
         name,
@@ -42,6 +42,7 @@ def put(name, library, ratio, candidate=None, problem=PROBLEM):
         candidate=candidate,
         evaluation=evaluation(candidate, ratio),
         specs=[SPEC],
+        mutates_inputs=mutates,
         artifact=None,
         library=library,
         run="abc",
@@ -61,6 +62,9 @@ def test_a_winner_is_admitted_with_its_evidence_and_runs(tmp_path):
     x = torch.rand(3, 4)
     assert torch.equal(f(x), x * 2) and f.last_reason is None
     assert torch.equal(f(x[:2]), x[:2] * 2) and "shape" in f.last_reason
+    assert torch.equal(f.op(x), x * 2)
+    put("changes", tmp_path, 2.0, mutates=True)
+    assert load("changes", library=tmp_path).op is None
 
 
 def test_the_better_kernel_of_a_problem_stays(tmp_path):

@@ -215,6 +215,7 @@ class Desk:
             candidate=candidate,
             evaluation=made,
             specs=evaluator.specs,
+            mutates_inputs=evaluator.mutates_inputs,
             artifact=built_artifact(evaluator, candidate),
             library=library,
         )
