@@ -15,7 +15,10 @@ An element's own :math:`e` may be zero by luck, so errors are pooled with those 
 :math:`s(t)` is the largest, :math:`\sigma(t)` the root mean square of :math:`e` over the elements whose truth
 lies within a factor two of :math:`t` (the window widens until it holds 256 elements). Where these are the same few
 results over and over (tied or equal inputs), one luck stands for all of them, and the errors seen on declared inputs
-at that magnitude count too: the tail of ``gelu`` is nearly exact at some single input. With unit roundoff
+at that magnitude count too: the tail of ``gelu`` is nearly exact at some single input. So they do wherever outputs are
+no sums: a few results from a function's tail lie among many of the same magnitude from where it is nearly exact, and
+what is pooled says little of the few. (Sums of a magnitude come from inputs of another: no distribution's excuse
+another's.) With unit roundoff
 :math:`u` of the output's type, :math:`\tau` what may be lost at the low end of its range
 (:data:`kopt.verifiers.dtypes.KINDS`), :math:`n` the terms of a sum and the multiple :math:`M`, a candidate's output
 :math:`c` passes when
@@ -131,16 +134,23 @@ def reaches(number: npt.NDArray[np.int64], enough: int) -> list[int]:
 class ErrorModel:
     """The reference's own error as a function of the truth's magnitude, pooled over all that was added.
 
-    ``usual`` is the model of declared inputs, for magnitudes at which this one knows a few results only.
+    ``usual`` is the model of declared inputs, which counts as well where this one knows a few results only, or where
+    outputs are no sums (``pointwise``).
     """
 
     def __init__(
-        self, dtype: str, policy: TolerancePolicy, growth: float = 1.0, usual: ErrorModel | None = None
+        self,
+        dtype: str,
+        policy: TolerancePolicy,
+        growth: float = 1.0,
+        *,
+        usual: ErrorModel | None = None,
+        pointwise: bool = False,
     ) -> None:
         self.kind = KINDS[dtype]
         self.policy = policy
         self.growth = growth
-        self.usual = usual
+        self.usual, self.pointwise = usual, pointwise
         self.tied = np.zeros(256, np.bool_)  # exponents at which ``usual`` counts, once scales are known
         self.elements = 0
         self.differing = 0
@@ -209,8 +219,10 @@ class ErrorModel:
         if self.usual is None:
             self.tied[:] = False
         else:
-            for own, usual in zip((worst, rms), self.usual.scales, strict=True):
-                own[self.tied] = np.maximum(own, usual)[self.tied]
+            usual_worst, usual_rms = self.usual.scales
+            where = np.ones_like(self.tied) if self.pointwise else self.tied
+            worst[where] = np.maximum(worst, usual_worst)[where]
+            rms[self.tied] = np.maximum(rms, usual_rms)[self.tied]
         if self.kind.storage == "f8":
             typical = self.kind.roundoff * math.sqrt(self._squares / max(1, total))
             worst = np.maximum(worst, typical)

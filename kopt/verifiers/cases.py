@@ -19,10 +19,9 @@ import numpy as np
 from kopt.errors import ProblemError
 from kopt.verifiers import sums
 from kopt.verifiers.budget import POOL, ErrorModel, rms, wobble
-from kopt.verifiers.compare import CHUNK, Expected, Finding, Models, part_length
+from kopt.verifiers.compare import CHUNK, Expected, Finding, Models, part_ends
 from kopt.verifiers.dtypes import KINDS, Array, itemsize, widen
 from kopt.verifiers.layout import Bytes
-from kopt.verifiers.parallel import spans
 from kopt.verifiers.reference import Reference
 from kopt.words import TolerancePolicy, WorkloadSpec
 
@@ -352,25 +351,30 @@ class _Builder:
                 )
 
     def _model(self, raws: Sequence[_Raw], number: int, usual: ErrorModel | None = None) -> ErrorModel:
-        spec = self.spec.outputs[number]
-        growth = sums.allowed(self.spec, spec, raws[0].distribution)
-        model = ErrorModel(spec.dtype, self.policy, growth, usual)
+        model = self._empty(number, raws[0].distribution, usual)
+        dtype = self.spec.outputs[number].dtype
         for raw in raws:
-            model.add(raw.truth[number], widen(raw.reference[number], spec.dtype), raw.wobble[number])
+            model.add(raw.truth[number], widen(raw.reference[number], dtype), raw.wobble[number])
         return model
+
+    def _empty(self, number: int, distribution: str, usual: ErrorModel | None) -> ErrorModel:
+        spec = self.spec.outputs[number]
+        growth = sums.allowed(self.spec, spec, distribution)
+        pointwise = not sums.adds_up(self.spec, spec)
+        return ErrorModel(spec.dtype, self.policy, growth, usual=usual, pointwise=pointwise)
 
     def _models(self, raw: _Raw, number: int, parts: int, usual: ErrorModel) -> Models:
         """A model for each part of a mixture's output: errors of one distribution excuse no other's."""
         spec, truth, swing = self.spec.outputs[number], raw.truth[number], raw.wobble[number]
         if not KINDS[spec.dtype].floating or truth.size < parts * CHUNK:
             return self._model([raw], number, usual)
-        growth = sums.allowed(self.spec, spec, raw.distribution)
-        found = []
-        for start, stop in spans(truth.size, part_length(truth.size, parts)):
-            model = ErrorModel(spec.dtype, self.policy, growth, usual)
+        found, start = [], 0
+        for stop in part_ends(spec.shape, parts):
+            model = self._empty(number, raw.distribution, usual)
             got = widen(raw.reference[number][start:stop], spec.dtype)
             model.add(truth[start:stop], got, None if swing is None else swing[start:stop])
-            found.append(model)
+            found.append((stop, model))
+            start = stop
         return found
 
     def _case(self, raw: _Raw, models: Sequence[Models]) -> Case:

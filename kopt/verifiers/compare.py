@@ -7,7 +7,7 @@ bytes once; see :mod:`kopt.verifiers.budget` for the formula.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +20,34 @@ from kopt.verifiers.parallel import spans, spread
 CHUNK = 8 * BLOCK
 STRAYS = 1 << 20  # one element in so many
 STRAY = 4.0  # may use so many times its budget
-Models = ErrorModel | Sequence[ErrorModel]
-"""One model of the reference's error, or one for each :func:`part_length` elements of the output."""
+Models = ErrorModel | Sequence[tuple[int, ErrorModel]]
+"""One model of the reference's error, or one for each part of an output, with the element at which the part ends."""
 
 
-def part_length(size: int, parts: int) -> int:
-    """Elements in each of ``parts`` parts of an output (the last may be shorter): whole chunks."""
-    return -(-size // (parts * CHUNK)) * CHUNK
+def part_ends(shape: Sequence[int], parts: int) -> list[int]:
+    """Where each of ``parts`` parts of an output ends: whole rows, cut as a mixture of inputs is.
+
+    (:mod:`kopt.problems.hidden`.) A part that began with a few rows of another distribution would pool their errors
+    with its own: the budget of ten elements in a function's tail from a hundred thousand that are nearly exact.
+    """
+    size = math.prod(shape)
+    width = shape[-1] if shape else 1
+    if size < parts * width:
+        width = 1
+    each, longer = divmod(size // width, parts)
+    return [width * (each * n + min(n, longer)) for n in range(1, parts + 1)]
+
+
+def _pieces(
+    models: Sequence[tuple[int, ErrorModel]], start: int, stop: int
+) -> Iterator[tuple[slice, ErrorModel]]:
+    """The models of elements ``start`` to ``stop``, each with those it is for, counted from ``start``."""
+    begin = 0
+    for end, model in models:
+        low, high = max(begin, start), min(end, stop)
+        if low < high:
+            yield slice(low - start, high - start), model
+        begin = end
 
 
 def _number(value: np.floating) -> float:
@@ -71,35 +92,36 @@ class Expected:
         wobble: Array | None = None,
     ) -> Expected:
         """Prepare from the float64 truth, the reference's own (stored) output and the truth's wobble."""
-        several = [models] if isinstance(models, ErrorModel) else list(models)
-        if not several[0].kind.floating:
-            return cls(dtype, truth.copy(), None, None, None, several[0].allowed(truth.size))
+        several = [(truth.size, models)] if isinstance(models, ErrorModel) else list(models)
+        any_of_them = several[0][1]
+        if not any_of_them.kind.floating:
+            return cls(dtype, truth.copy(), None, None, None, any_of_them.allowed(truth.size))
         keep = np.float64 if dtype == "float64" else np.float32
         kept = np.empty(truth.size, keep)
         budget = np.empty(truth.size, keep)
-        policy = several[0].policy
+        policy = any_of_them.policy
         fixed = policy.rtol is not None or policy.atol is not None
-        length = part_length(truth.size, len(several))
         blocks = np.empty(-(-truth.size // BLOCK))
         special = np.zeros(truth.size, np.bool_)
 
         def part(start: int, stop: int) -> None:
-            model = several[start // length]
             own = widen(reference[start:stop], dtype).astype(np.float64)
             t = truth[start:stop].astype(np.float64)
             with np.errstate(over="ignore"):
                 odd = ~np.isfinite(own) | ~np.isfinite(t.astype(keep))
             special[start:stop] = odd
             finite = np.where(odd, 0.0, t)
-            bound = model.budget(finite)
+            bound = np.concatenate([m.budget(finite[w]) for w, m in _pieces(several, start, stop)])
             budget[start:stop] = bound
             kept[start:stop] = np.where(odd, own, t) if odd.any() else t
             error = np.where(odd, 0.0, np.abs(np.where(odd, 0.0, own) - finite))
             if wobble is not None:
                 error = np.maximum(error, wobble[start:stop])
             for first, last in spans(stop - start, BLOCK):
-                share = model.typical(finite[first:last], error[first:last]) / bound[first:last]
-                blocks[(start + first) // BLOCK] = math.inf if fixed else model.block_limit(share)
+                held, e = finite[first:last], error[first:last]
+                usual = [m.typical(held[w], e[w]) for w, m in _pieces(several, start + first, start + last)]
+                share = np.concatenate(usual) / bound[first:last]
+                blocks[(start + first) // BLOCK] = math.inf if fixed else ErrorModel.block_limit(share)
 
         list(spread(part, spans(truth.size, CHUNK)))
         return cls(dtype, kept, budget, blocks, special if special.any() else None)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kopt.problems import load
+from kopt.problems.hidden import transform
 from kopt.sandbox import Sandbox
 from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator
 from kopt.verifiers.budget import ErrorModel
-from kopt.verifiers.compare import CHUNK, Expected, part_length
+from kopt.verifiers.compare import CHUNK, Expected, part_ends
 from kopt.verifiers.layout import Layout
 from kopt.verifiers.ring import Ring
 from kopt.words import Candidate, Language, Style, TensorSpec, TolerancePolicy, Verdict
@@ -311,13 +313,12 @@ def test_errors_of_one_part_excuse_none_of_another() -> None:
     truth = generator.normal(size=4 * CHUNK)
     reference = truth.astype(np.float32)
     reference[: 2 * CHUNK] += np.float32(1e-3) * generator.normal(size=2 * CHUNK).astype(np.float32)
-    length = part_length(truth.size, 2)
-    assert length == 2 * CHUNK
+    length = 2 * CHUNK
     models = []
     for start in (0, length):
         model = ErrorModel("float32", TolerancePolicy())
         model.add(truth[start : start + length], reference[start : start + length])
-        models.append(model)
+        models.append((start + length, model))
     whole = ErrorModel("float32", TolerancePolicy())
     whole.add(truth, reference)
     wrong = truth.astype(np.float32)
@@ -326,6 +327,43 @@ def test_errors_of_one_part_excuse_none_of_another() -> None:
     found = Expected.of(models, "float32", truth, reference).check(wrong)
     assert not found.passed and found.position == truth.size - 5
     assert Expected.of(models, "float32", truth, reference).check(reference).passed
+
+
+@pytest.mark.parametrize("shape", [(23, 4, 7), (11, 5), (10,), (3, 100), (64,)])
+def test_parts_of_an_output_end_where_those_of_a_mixture_do(shape: tuple[int, ...]) -> None:
+    """Otherwise few elements of one distribution were judged by the errors of another's many."""
+    parts = 10
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+    def small_in(number: int) -> torch.Tensor:
+        names = ["small" if n == number else "shifted" for n in range(parts)]
+        changed: torch.Tensor = transform([x], "+".join(names), 5)[0]
+        return (changed.abs() < 1e-3).flatten()
+
+    small = [small_in(n) for n in range(parts)]
+    ends = part_ends(shape, parts)
+    assert ends[-1] == x.numel() and len(ends) == parts
+    for number, (start, stop) in enumerate(zip([0, *ends], ends, strict=False)):
+        assert small[number].nonzero().flatten().tolist() == list(range(start, stop))
+
+
+def test_a_block_may_belong_to_two_parts() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.normal(size=2 * CHUNK)
+    reference = truth.astype(np.float32)
+    middle = CHUNK + 1000
+    reference[:middle] += np.float32(1e-3) * generator.normal(size=middle).astype(np.float32)
+    models = []
+    for start, stop in ((0, middle), (middle, truth.size)):
+        model = ErrorModel("float32", TolerancePolicy())
+        model.add(truth[start:stop], reference[start:stop])
+        models.append((stop, model))
+    expected = Expected.of(models, "float32", truth, reference)
+    assert expected.check(reference).passed
+    for at, right in ((middle - 1, True), (middle, False)):
+        wrong = reference.copy()
+        wrong[at] += np.float32(1e-4)
+        assert expected.check(wrong).passed is right
 
 
 @pytest.mark.needs("bubblewrap", "triton")
