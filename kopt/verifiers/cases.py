@@ -164,7 +164,7 @@ class _Builder:
                 raw = self._draw(name, truth.outputs_of)
                 if raw is not None:
                     own = tuple(self._model([raw], n, usual) for n, usual in enumerate(models))
-                    cases.append(self._case(raw, own))
+                    cases.append(self._case(raw, own, models))
             for group in sums.groups(self.spec, every):
                 if len(group) > 1:
                     cases += self._mixture(group, truth.outputs_of, models)
@@ -207,7 +207,7 @@ class _Builder:
                 self.dropped.pop(MIXED, None)
                 models = tuple(self._models(raw, n, len(names), usual) for n, usual in enumerate(declared))
                 raw.distribution = MIXED
-                return [self._case(raw, models)]
+                return [self._case(raw, models, declared)]
             self.dropped[MIXED] = self.dropped.pop("+".join(names), _NOT_FINITE)
         return []
 
@@ -360,13 +360,13 @@ class _Builder:
     def _empty(self, number: int, distribution: str, usual: ErrorModel | None) -> ErrorModel:
         spec = self.spec.outputs[number]
         growth = sums.allowed(self.spec, spec, distribution)
-        pointwise = not sums.adds_up(self.spec, spec)
-        return ErrorModel(spec.dtype, self.policy, growth, usual=usual, pointwise=pointwise)
+        return ErrorModel(spec.dtype, self.policy, growth, usual)
 
     def _models(self, raw: _Raw, number: int, parts: int, usual: ErrorModel) -> Models:
         """A model for each part of a mixture's output: errors of one distribution excuse no other's."""
         spec, truth, swing = self.spec.outputs[number], raw.truth[number], raw.wobble[number]
-        if not KINDS[spec.dtype].floating or truth.size < parts * CHUNK:
+        least = CHUNK if sums.adds_up(self.spec, spec) else 2 * POOL
+        if not KINDS[spec.dtype].floating or truth.size < parts * least:
             return self._model([raw], number, usual)
         found, start = [], 0
         for stop in part_ends(spec.shape, parts):
@@ -377,11 +377,14 @@ class _Builder:
             start = stop
         return found
 
-    def _case(self, raw: _Raw, models: Sequence[Models]) -> Case:
-        expected = tuple(
+    def _case(self, raw: _Raw, models: Sequence[Models], declared: Sequence[ErrorModel] = ()) -> Case:
+        expected = [
             Expected.of(model, spec.dtype, truth, got, swing)
             for model, spec, truth, got, swing in zip(
                 models, self.spec.outputs, raw.truth, raw.reference, raw.wobble, strict=True
             )
-        )
-        return Case(raw.distribution, raw.inputs, expected)
+        ]
+        for number, usual in enumerate(declared):
+            if not sums.adds_up(self.spec, self.spec.outputs[number]):
+                expected[number] = replace(expected[number], usual=usual)
+        return Case(raw.distribution, raw.inputs, tuple(expected))
