@@ -106,7 +106,7 @@ def interpret(cases: Mapping[str, Case], candidates: Mapping[str, Candidate], fo
         place = _written(folder / name, candidates[name])
         torch.save(
             [
-                [*inputs, *case.state(), *(torch.full_like(x, float("nan")) for x in case.results(inputs))]
+                [*inputs, *case.state(), *map(_poisoned, case.results(inputs))]
                 for inputs in (*case.traced, *case.called)
             ],
             place / "calls",
@@ -146,6 +146,10 @@ def _written(folder: Path, candidate: Candidate) -> Path:
     folder.mkdir(parents=True)
     (folder / "kernel.py").write_text(candidate.sources["kernel.py"])
     return folder
+
+
+def _poisoned(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.full_like(tensor, float("nan") if tensor.is_floating_point() else 77)
 
 
 def _layout(tensor: torch.Tensor) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _UNARY = {
     **{name: name for name in _NAMESAKES.split(" ")},
     "arccos": "acos", "arcsin": "asin", "arctan": "atan", "negative": "neg", "absolute": "abs", "fix": "trunc",
     "special_expit": "sigmoid", "special_erf": "erf", "special_expm1": "expm1", "special_log1p": "log1p",
-    "logical_not": "not", "bitwise_not": "not",
+    "logical_not": "not",
 }  # fmt: skip
 _BINARY = {
     "mul": "mul", "multiply": "mul", "maximum": "maximum", "minimum": "minimum", "atan2": "atan2", "fmod": "fmod",
@@ -40,15 +40,36 @@ for _name, _op in _UNARY.items():
     register(_name)(_unary(_op))
 for _name, _op in _BINARY.items():
     register(_name)(_binary(_op))
-for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
-    _logic = _name.removeprefix("bitwise_")
+
+
+def _bits(c: Call, op: str, *operands: Term) -> Term:
+    """An operator of integers on the bits that are in memory; the result's dtype is the graph's."""
+    dtype = c.low.graph.values[c.node.name].dtype
+    return c.low.op(op, *(c.low.integers(x) for x in operands), dtype=dtype)
+
+
+for _logic in ("and", "or", "xor"):
 
     def _bitwise(c: Call, op: str = _logic) -> Term:
-        if any(c.tensor(n).dtype != "bool" for n in ("self", "other")):
-            raise Unsupported(f"{c.node.op} of integers")
-        return c.low.op(op, c.tensor("self"), c.tensor("other"), dtype="bool")
+        operands = c.tensor("self"), c.tensor("other")
+        if any(x.dtype != "bool" and x.dims for x in operands):
+            return _bits(c, f"bits_{op}", *operands)
+        return c.low.op(op, *operands, dtype="bool")
 
-    register(_name)(_bitwise)
+    register(f"bitwise_{_logic}", f"__{_logic}__")(_bitwise)
+
+
+@register("bitwise_right_shift", "__rshift__")
+def _right_shift(c: Call) -> Term:
+    return _bits(c, "shift_right", c.tensor("self"), c.tensor("other"))
+
+
+@register("bitwise_not")
+def _bitwise_not(c: Call) -> Term:
+    x = c.tensor("self")
+    return (
+        c.low.op("not", x, dtype="bool") if x.dtype == "bool" else _bits(c, "bits_xor", x, c.low.number(-1))
+    )
 
 
 def _scaled(c: Call, op: str) -> Term:

@@ -133,12 +133,22 @@ def _split(c: Call) -> tuple[Term, ...]:
 @register("cat", "concat", "concatenate")
 def _cat(c: Call) -> Term:
     """Equal pieces: the dimension becomes which piece, then where in it, and the piece is chosen by that number."""
+    return _joined(c, stacked=False)
+
+
+@register("stack")
+def _stack(c: Call) -> Term:
+    """Like a concatenation, but which piece it is has a dimension of its own."""
+    return _joined(c, stacked=True)
+
+
+def _joined(c: Call, *, stacked: bool) -> Term:
     held = [r.name for r in c.get("tensors") if isinstance(r, Ref)]
     if len({tuple(c.shape(name)) for name in held}) != 1:
         raise Unsupported("a concatenation of pieces of unequal size")
     terms = [c.low.term(name) for name in held]
     dims = c.low.broadcast(*terms)
-    dim = int(c.get("dim", 0)) % len(dims)
+    dim = int(c.get("dim", 0)) % (len(dims) + stacked)
     spread = (*dims[:dim], [], *dims[dim:])
     which = c.low.numbers(len(terms))
     along = Term(
@@ -147,7 +157,21 @@ def _cat(c: Call) -> Term:
     made, *rest = (Term(t.expr, spread, t.dtype) for t in terms)
     for number, piece in enumerate(rest, 1):
         made = c.low.op("where", c.low.op("eq", along, number, dtype="bool"), piece, made)
-    return Term(made.expr, (*dims[:dim], [*which.dims[0], *dims[dim]], *dims[dim + 1 :]), terms[0].dtype)
+    at = which.dims[0]
+    behind = dims[dim:] if stacked else ([*at, *dims[dim]], *dims[dim + 1 :])
+    return Term(made.expr, (*dims[:dim], *([at] if stacked else []), *behind), terms[0].dtype)
+
+
+@register("arange")
+def _arange(c: Call) -> Term:
+    """Whole numbers at equal distances: no tensor, but a number that each loop makes of its index."""
+    (size,) = c.shape(c.node.name)
+    start, step = c.each("start", 0), c.each("step", 1)
+    value = c.low.graph.values[c.node.name]
+    written = [c.node.args.get(name) for name in ("start", "step")]
+    if any(isinstance(v, float) and v != int(v) for v in written):
+        raise Unsupported("arange of numbers that are not whole")
+    return c.low.counted(size, start, step, value.dtype)
 
 
 def _filled(value: float) -> Lowering:

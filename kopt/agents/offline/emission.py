@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.cppfile import real_type
-from kopt.agents.offline.expr import REAL, Emitted, Expr, emit, walk
+from kopt.agents.offline.expr import INTS, MASK, Emitted, Expr, emit, walk
+from kopt.agents.offline.graph import Unsupported
 from kopt.agents.offline.nest import Access, Loop, Nest
 from kopt.agents.offline.prelude import C_TYPES
 
@@ -70,13 +71,14 @@ class Writer:
 
     def place(self, access: Access, skip: Loop | None = None) -> str:
         """``tensor_p + index * stride + ...`` for the loops that are open."""
-        terms = [f"{access.tensor}_p"]
-        if any(access.offset):
-            terms.append(self.nest.text(access.offset))
+        return " + ".join([f"{access.tensor}_p", *self._terms(access, skip)])
+
+    def _terms(self, access: Access, skip: Loop | None = None) -> list[str]:
+        terms = [self.nest.text(access.offset)] if any(access.offset) else []
         for loop in self.nest.order(access.strides):
             if loop is not skip:
                 terms.append(self.times(self.index[loop], access.strides[loop]))
-        return " + ".join(terms)
+        return terms
 
     def times(self, index: str, stride: Size) -> str:
         """``index * stride`` without needless factors."""
@@ -130,7 +132,7 @@ class Writer:
                 continue
             seen.add(expr.key)
             constant = all(e.op != "load" for e in walk(expr))
-            if expr.kind == REAL and self.free(expr) <= allowed and not constant:
+            if expr.kind != MASK and self.free(expr) <= allowed and not constant:
                 found.append(expr)
             else:
                 stack.extend(expr.args)
@@ -144,7 +146,12 @@ class Writer:
         if name in self.nest.folds:
             return name
         access = self.nest.loads[name]
+        if not access.tensor:
+            kind = "int32_t" if access.integer else "real"
+            return f"{kind}({' + '.join(self._terms(access)) or '0'})"
         where = self.place(access)
+        if access.integer:
+            return f"int32_t(*({where}))"
         if access.pick:
             index, stride = access.pick
             at = self.fresh("at")
@@ -166,10 +173,11 @@ class Writer:
                 text = done.results[0]
                 if not text.isidentifier():
                     name = f"t{expr.key}"
-                    self.add(f"const real {name} = {text};")
+                    self.add(f"const {'int32_t' if expr.kind == INTS else 'real'} {name} = {text};")
                     text = name
                 self.scalars[expr.key] = text
-            self.vectors[expr.key] = f"splat({self.scalars[expr.key]})"
+            spread = "splat_ints" if expr.kind == INTS else "splat"
+            self.vectors[expr.key] = f"{spread}({self.scalars[expr.key]})"
 
     def write(self, emitted: Emitted) -> Emitted:
         """Add emitted statements."""
@@ -182,7 +190,11 @@ class Writer:
         allowed, found = set(fixed), {}
         for name in names:
             access = self.nest.loads.get(name)
-            if access is None or inner not in self.nest.free(self.nest.lowered.pool.load(name)):
+            if (
+                access is None
+                or not access.tensor
+                or inner not in self.nest.free(self.nest.lowered.pool.load(name))
+            ):
                 continue
             assert set(access.strides) <= allowed | {inner}
             kind = C_TYPES[access.dtype]
@@ -203,6 +215,18 @@ class Writer:
             return f"load({self.arrays[name]} + (k - begin))"
         access = self.nest.loads[name]
         stride = access.strides.get(inner)
+        if not access.tensor:
+            assert stride is not None
+            self.helpers.add("ints")
+            terms = [*self._terms(access, skip=inner), self.times("k", stride)]
+            lanes = f"counted({' + '.join(terms)}, {self.nest.text(stride)})"
+            return lanes if access.integer else f"number({lanes})"
+        if access.integer:
+            assert stride is not None
+            if stride[0] != 1:
+                raise Unsupported("bits of integers that are not adjacent along the vector loop")
+            self.methods.add("ints")
+            return f"at.ints({pointers[name]} + k)"
         if access.pick:
             self.methods.add("picked")
             index, along = access.pick

@@ -4,7 +4,8 @@ An :class:`Expr` says *what* is computed and nothing about loops: the schedules 
 decide where it is evaluated, on which registers, and from where its leaves are loaded. That split of what from how
 is TVM's. Make expressions through a :class:`Pool`, so that equal sub-expressions are one object.
 
-Kinds: ``real`` (the accumulation type: float, or double where float64 takes part) and ``mask`` (truth values).
+Kinds: ``real`` (the accumulation type: float, or double where float64 takes part), ``mask`` (truth values) and ``ints``
+(32-bit integers whose bits matter: packed weights are shifted and masked before they are numbers).
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from dataclasses import dataclass, field
 
 REAL = "real"
 MASK = "mask"
+INTS = "ints"
 
 # operator -> (kinds of operands, kind of the result, C++ template, prelude helpers it calls)
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _LOGIC = {"and": "&", "or": "|", "xor": "^"}
+BITS = {"shift_right": ">>", "bits_and": "&", "bits_or": "|", "bits_xor": "^"}
+"""Operators of integers."""
 _CALLS = [
     "abs",
     "acos",
@@ -58,6 +62,8 @@ OPS: dict[str, tuple[int, str, str, tuple[str, ...]]] = {
     **{name: (2, REAL, f"({{0}} {sign} {{1}})", ()) for name, sign in _INFIX.items()},
     **{name: (2, MASK, f"({{0}} {sign} {{1}})", ()) for name, sign in _COMPARE.items()},
     **{name: (2, MASK, f"({{0}} {sign} {{1}})", ()) for name, sign in _LOGIC.items()},
+    **{name: (2, INTS, f"({{0}} {sign} {{1}})", ("ints",)) for name, sign in BITS.items()},
+    "number": (1, REAL, "number({0})", ("ints",)),
     **{name: (1, REAL, f"v_{name}({{0}})", (name,)) for name in _CALLS},
     **{name: (2, REAL, f"v_{name}({{0}}, {{1}})", (name,)) for name in _CALLS2},
     "neg": (1, REAL, "(-{0})", ()),
@@ -120,6 +126,9 @@ class Pool:
             raise ValueError(f"{op} takes {arity} operands")
         if op in ("and", "or", "xor", "not"):
             operands = [self.mask(a) for a in operands]
+        elif op in BITS:
+            if any(a.kind != INTS and a.op != "const" for a in operands):
+                raise ValueError(f"{op} takes integers")
         elif op == "where":
             operands = [self.mask(operands[0]), self.real(operands[1]), self.real(operands[2])]
         else:
@@ -131,11 +140,15 @@ class Pool:
         """The expression as a number: masks become 0 and 1."""
         if expr.kind == REAL:
             return expr
+        if expr.kind == INTS:
+            return self._intern("number", (expr,), 0.0, "", REAL)
         return self._intern("where", (expr, self.const(1), self.const(0)), 0.0, "", REAL)
 
     def mask(self, expr: Expr) -> Expr:
         """The expression as a truth value: numbers are compared with 0."""
-        return expr if expr.kind == MASK else self._intern("ne", (expr, self.const(0)), 0.0, "", MASK)
+        return (
+            expr if expr.kind == MASK else self._intern("ne", (self.real(expr), self.const(0)), 0.0, "", MASK)
+        )
 
     def _fold(self, op: str, args: Sequence[Expr]) -> Expr | None:
         values = [a.value for a in args if a.op == "const"]
@@ -215,11 +228,13 @@ def text(expr: Expr) -> str:
     if expr.op == "load":
         return expr.name
     inner = [text(a) for a in expr.args]
-    sign = {**_INFIX, **_COMPARE, **_LOGIC}.get(expr.op)
+    sign = {**_INFIX, **_COMPARE, **_LOGIC, **BITS}.get(expr.op)
     if sign:
         return f"({inner[0]} {sign} {inner[1]})"
     if expr.op == "neg":
         return f"-{inner[0]}"
+    if expr.op == "number":
+        return inner[0]
     if expr.op == "where":
         return f"({inner[0]} ? {inner[1]} : {inner[2]})"
     return f"{expr.op}({', '.join(inner)})"
@@ -278,6 +293,7 @@ def emit(
         uses[root.key] = uses.get(root.key, 0) + 1
     out = Emitted([], [])
     kinds = {REAL: "vec" if vector else "real", MASK: "mask" if vector else "bool"}
+    kinds[INTS] = "mask" if vector else "int32_t"
     texts: dict[int, str] = {}
 
     def name_of(expr: Expr) -> str:
@@ -293,8 +309,10 @@ def emit(
         else:
             _, _, template, helpers = OPS[expr.op]
             operands = [
+                str(int(a.value))
+                if a.op == "const" and expr.op in BITS
                 # a bare literal on one side of an arithmetic operator broadcasts by itself
-                literal(a.value, real)
+                else literal(a.value, real)
                 if a.op == "const"
                 and vector
                 and expr.op in (*_INFIX, *_COMPARE)

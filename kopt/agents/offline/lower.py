@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from kopt.agents.offline.axes import Axis, Dim, Size, Spaces, atoms, times
-from kopt.agents.offline.expr import Expr, Pool, substitute, walk
+from kopt.agents.offline.expr import INTS, Expr, Pool, substitute, walk
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported, Value, row_major
 
 Number = float | int | bool
@@ -32,7 +32,8 @@ class Leaf:
     """A load: which tensor, from which element, and the stride of each axis. ``pick`` adds an index read at run time.
 
     ``pick`` is ``(leaf of the index tensor, stride)``: the element's place along one dimension is data
-    (the target class of a cross entropy).
+    (the target class of a cross entropy). Without a tensor it is a number that follows from the place alone
+    (``arange``): the offset, and an index times its stride for every axis. ``integer``: read as an integer, not a real.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Leaf:
     offset: Size
     dtype: str
     pick: tuple[Leaf, Size] | None = None
+    integer: bool = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is a number that follows from the place alone."""
+        return not self.tensor and not self.name.startswith("size:")
 
     def strides(self) -> list[tuple[Axis, Size]]:
         """The axes as they are by now, each with its stride."""
@@ -180,6 +187,38 @@ class Lowerer:
         )
         return self.term(name)
 
+    def counted(self, size: Size, start: Size, step: Size, dtype: str) -> Term:
+        """``start, start + step, ...`` along an axis of their own.
+
+        Raises:
+            Unsupported: numbers so large that a float32 does not hold them.
+        """
+        if any(abs(a) + abs(b) * n >= 1 << 24 for a, b, n in zip(start, step, size, strict=True)):
+            raise Unsupported("arange beyond 2^24, which float32 does not count to")
+        dims = self.spaces.fresh(size)
+        self.spaces.note([dims])
+        name = f"COUNTED{len(self.leaves)}"  # in capitals, as no parameter is
+        axes = [(axis, step) for axis in dims]
+        self.leaves[name] = Leaf(name, "", axes, start, dtype)
+        return Term(self.pool.load(name), (dims,), dtype)
+
+    def integers(self, term: Term) -> Term:
+        """The same elements as integers of 32 bits.
+
+        Raises:
+            Unsupported: they are computed as reals, or have more bits.
+        """
+        if term.expr.kind == INTS or term.expr.op == "const":
+            return term
+        leaf = self.leaves.get(term.expr.name) if term.expr.op == "load" else None
+        if leaf is None or leaf.pick is not None or (term.dtype == "int64" and leaf.tensor):
+            raise Unsupported(f"bits of {term.dtype} values that are computed, gathered or of 64 bits")
+        if any(v.dtype == "float64" for v in self.graph.values.values()):
+            raise Unsupported("bits of integers beside double precision")
+        name = f"{leaf.name}_bits"
+        self.leaves[name] = dataclasses.replace(leaf, name=name, integer=True)
+        return Term(self.pool.load(name, INTS), term.dims, term.dtype)
+
     def count(self, dims: Sequence[Dim]) -> Term:
         """The number of elements of some dimensions, as a literal or, where it varies, as a run-time value."""
         total = times((a.extent for d in dims for a in atoms(d)), self.traces)
@@ -261,7 +300,16 @@ class Lowerer:
         return self.op("div", total, self.op("sub", count, correction) if correction else count)
 
     def reshape(self, term: Term, shape: Sequence[Size]) -> Term:
-        """The same elements in row-major order under another shape."""
+        """The same elements in row-major order under another shape.
+
+        Numbers that follow from the place are made anew: ``arange`` along rows and along columns may meet in one value.
+        """
+        leaf = self.leaves.get(term.expr.name) if term.expr.op == "load" else None
+        if leaf is not None and leaf.counted and len(leaf.axes) == 1 and not leaf.integer:
+            (axis, step), size = leaf.axes[0], leaf.axes[0][0].extent
+            if size in shape and axis.atoms() == [axis]:
+                fresh = self.counted(size, leaf.offset, step, leaf.dtype)
+                return Term(fresh.expr, tuple(fresh.dims[0] if n == size else [] for n in shape), term.dtype)
         dims = tuple(self.spaces.regroup(term.dims, shape))
         self.spaces.note(dims)
         return Term(term.expr, dims, term.dtype)
@@ -316,9 +364,9 @@ class Lowerer:
             a is b for (a, _), (b, _) in zip(axes, leaf.strides(), strict=True)
         ):
             return load
-        name = f"{leaf.tensor}_{len(self.leaves)}"
-        self.leaves[name] = Leaf(name, leaf.tensor, axes, offset, leaf.dtype)
-        return self.pool.load(name)
+        name = f"{leaf.tensor or 'COUNTED'}_{len(self.leaves)}"
+        self.leaves[name] = Leaf(name, leaf.tensor, axes, offset, leaf.dtype, integer=leaf.integer)
+        return self.pool.load(name, load.kind)
 
     def gather_last(self, term: Term, dim: int, index: Term) -> Term:
         """``term[..., index, ...]`` along ``dim``, where both are plain tensors (a class picked per row)."""
@@ -373,7 +421,17 @@ class Lowerer:
                 steps.append((atom, stride))
                 stride = tuple(s * n for s, n in zip(stride, atom.extent, strict=True))
             axes += reversed(steps)
-        return Output(tensor, term.expr, axes, value.dtype)
+        expr = term.expr
+        if expr.kind == INTS:  # stored as a number like all others
+            if value.dtype == "int32" and not small(expr):
+                raise Unsupported(f"{name} is made of 32-bit integers, of which float32 holds 24 bits")
+            expr = self.pool.real(expr)
+        return Output(tensor, expr, axes, value.dtype)
+
+
+def small(expr: Expr) -> bool:
+    """Whether integers are certainly of no more bits than a float32 holds."""
+    return expr.op == "bits_and" and any(a.op == "const" and 0 <= a.value < 1 << 24 for a in expr.args)
 
 
 def promoted(terms: Sequence[Term]) -> str:

@@ -24,13 +24,17 @@ class Loop:
 
 @dataclass
 class Access:
-    """Where an element lies: ``tensor_p[offset + sum(index * stride)]``, plus a picked index for gathers."""
+    """Where an element lies: ``tensor_p[offset + sum(index * stride)]``, plus a picked index for gathers.
+
+    Without a tensor, that sum is the element. ``integer``: read as an integer, not a real.
+    """
 
     tensor: str
     dtype: str
     offset: Size
     strides: dict[Loop, Size]
     pick: tuple[Access, Size] | None = None
+    integer: bool = False
 
     def along(self, loop: Loop) -> int | None:
         """The stride along a loop (first trace); None where the access does not vary."""
@@ -100,8 +104,8 @@ class Nest:
         return [loop for loop in self.loops if loop in chosen]
 
     def accesses(self) -> list[Access]:
-        """Every load and store."""
-        found = [*self.loads.values(), *(s.access for s in self.stores)]
+        """Every load and store of memory."""
+        found = [*(a for a in self.loads.values() if a.tensor), *(s.access for s in self.stores)]
         return found + [a.pick[0] for a in found if a.pick]
 
     def innermost(self) -> Loop | None:
@@ -162,11 +166,12 @@ def build(lowered: Lowered) -> Nest:
 
     def from_leaf(leaf: Leaf) -> Access:
         made = access(leaf.tensor, leaf.dtype, leaf.offset, leaf.strides())
+        made.integer = leaf.integer
         if leaf.pick:
             made.pick = (from_leaf(leaf.pick[0]), leaf.pick[1])
         return made
 
-    loads = {n: from_leaf(leaf) for n, leaf in leaves.items() if leaf.tensor}
+    loads = {n: from_leaf(leaf) for n, leaf in leaves.items() if leaf.tensor or leaf.counted}
     sizes = {n: n.removeprefix("size:") for n in leaves if n.startswith("size:")}
     folds = {
         n: Fold(n, r.op, r.expr, frozenset(loop_of[a] for a in r.over()))

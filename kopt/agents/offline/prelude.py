@@ -210,6 +210,25 @@ static inline vec first_lanes(vec v, int64_t n, real fill) {
 """,
     ),
     "get": ((), "\ntemplate <class T> static inline real get(const T* p) { return real(*p); }\n"),
+    "ints": (
+        ("small",),
+        """
+// W integers of at most 32 bits as they are, for their bits; and as numbers.
+template <class T> static inline mask load_ints(const T* p) {
+  if constexpr (sizeof(T) <= 2) return widened(p);
+  else { mask v; memcpy(&v, p, sizeof v); return v; }
+}
+template <class T> static inline mask load_ints_part(const T* p, int64_t n) {
+  T padded[W]; memset(padded, 0, sizeof padded); memcpy(padded, p, n * sizeof(T)); return load_ints(padded);
+}
+static inline mask splat_ints(int32_t c) { return mask{} + c; }
+static inline mask counted(int64_t first, int64_t step) {
+  mask v; for (int i = 0; i < W; ++i) v[i] = first + i * step; return v;
+}
+static inline vec number(mask v) { return __builtin_convertvector(v, vec); }
+static inline real number(int32_t v) { return real(v); }
+""",
+    ),
     "put": (
         (),
         "\ntemplate <class T> static inline void put(T* p, real r) "

@@ -15,6 +15,7 @@ struct Whole {
     vec v; for (int64_t i = 0; i < W; ++i) v[i] = get(p + i * step + (index[i] > 0 ? index[i] : 0) * stride);
     return v;
   }
+  template <class T> mask ints(const T* p) const { return load_ints(p); }
   template <class T> void put(T* p, vec v) const { if (NT) stream(p, v); else store(p, v); }
   template <class T> void scatter(T* p, int64_t step, vec v) const {
     for (int64_t i = 0; i < W; ++i) set(p + i * step, v[i]);
@@ -31,6 +32,7 @@ struct Part {
     vec v{}; for (int64_t i = 0; i < n; ++i) v[i] = get(p + i * step + (index[i] > 0 ? index[i] : 0) * stride);
     return v;
   }
+  template <class T> mask ints(const T* p) const { return load_ints_part(p, n); }
   template <class T> void put(T* p, vec v) const { store_part(p, v, n); }
   template <class T> void scatter(T* p, int64_t step, vec v) const {
     for (int64_t i = 0; i < n; ++i) set(p + i * step, v[i]);
@@ -50,11 +52,17 @@ template <class F> static inline __attribute__((always_inline)) void sweep(int64
 }
 """
 
-_METHODS = {"strided": "strided(", "picked": "picked(", "put": "void put(", "scatter": "scatter("}
+_METHODS = {
+    "strided": "strided(",
+    "picked": "picked(",
+    "ints": "mask ints(",
+    "put": "void put(",
+    "scatter": "scatter(",
+}
 
 
 def sweep_text(used: Iterable[str]) -> str:
-    """The sweep with only the memory operations a kernel uses (``strided``, ``picked``, ``put``, ``scatter``)."""
+    """The sweep with only the memory operations a kernel uses: the names in ``_METHODS``."""
     wanted = set(used)
     lines, keep, depth = [], True, 0
     for line in SWEEP.strip("\n").splitlines():

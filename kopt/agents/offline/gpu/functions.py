@@ -5,13 +5,17 @@ Only what the interpreter runs too is used (no libdevice), so that every kernel 
 
 from __future__ import annotations
 
-INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==",
+from kopt.agents.offline.expr import BITS
+
+INFIX = {**BITS,
+         "add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==",
          "ne": "!=", "and": "&", "or": "|", "xor": "^"}  # fmt: skip
 _PLAIN = ("abs", "exp", "exp2", "log", "log2", "sin", "cos", "erf", "floor", "ceil")
 CALLS = {
     **{name: f"tl.{name}({{0}})" for name in _PLAIN},
     "sqrt": "tl.sqrt_rn({0})",
     "where": "tl.where({0}, {1}, {2})",
+    "number": "({0}).to(tl.float32)",
     "neg": "-{0}",
     "not": "~{0}",
     "log10": "tl.log2({0}) * 0.30102999566398120",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from kopt.agents.offline.axes import Size
-from kopt.agents.offline.expr import Expr, walk
+from kopt.agents.offline.expr import BITS, Expr, walk
 from kopt.agents.offline.gpu.functions import CALLS, HELPERS, INFIX, NEEDS
 from kopt.agents.offline.graph import Graph, Unsupported
 
@@ -86,6 +86,12 @@ class Kernel:
 
     # Values ------------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def counted(terms: Sequence[str], *, integer: bool) -> str:
+        """A number that follows from indices: their sum, 64-bit as they are."""
+        text = f"({' + '.join(terms) or '0'} + tl.full((), 0, tl.int64))"
+        return f"{text}.to({'tl.int32' if integer else 'tl.float32'})"
+
     def value(self, root: Expr, load: Callable[[str], str], known: dict[int, str], prefix: str = "t") -> str:
         """Statements for an expression; returns the text of its value.
 
@@ -104,7 +110,11 @@ class Kernel:
             elif expr.op == "load":
                 known[expr.key] = load(expr.name)
             else:
-                text = self.apply(expr.op, [known[a.key] for a in expr.args])
+                bits = expr.op in BITS
+                operands = [
+                    str(int(a.value)) if bits and a.op == "const" else known[a.key] for a in expr.args
+                ]
+                text = self.apply(expr.op, operands)
                 known[expr.key] = f"{prefix}{expr.key}"
                 self.add(f"{prefix}{expr.key} = {text}")
         return known[root.key]

@@ -311,6 +311,8 @@ class Stage:
         if name in self.nest.sizes:
             return f"({self.k.size(self.nest.sizes[name])} * 1.0)"
         access = self.nest.loads[name]
+        if not access.tensor:
+            return self.k.counted(self._terms(access), integer=access.integer)
         if access.tensor in self.graph.constants:
             return self._constant(access)
         place = self._place(access)
@@ -319,7 +321,8 @@ class Stage:
             self.k.add(f"{name}_at = tl.load({self._place(index)}{self._mask(index)}).to(tl.int64)")
             place += f" + {self.k.times(f'tl.maximum({name}_at, 0)', stride)}"
         # under a name of its own: a tensor may be called k, or task
-        self.k.add(f"{name}_v = tl.load({place}{self._mask(access)}).to({self.k.real})")
+        kind = "tl.int32" if access.integer else self.k.real
+        self.k.add(f"{name}_v = tl.load({place}{self._mask(access)}).to({kind})")
         return f"{name}_v"
 
     def _mask(self, access: Access) -> str:
