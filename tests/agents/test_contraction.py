@@ -13,6 +13,7 @@ from kopt.agents.offline.contraction import recognise, tile
 from kopt.agents.offline.graph import Unsupported
 from kopt.agents.offline.reading import parse
 from tests.agents.against_truth import Called, check
+from tests.agents.test_bits import packed
 
 
 def r(*shape: int) -> torch.Tensor:
@@ -35,6 +36,13 @@ def heads(y: torch.Tensor) -> torch.Tensor:
     return y.view(4, 10, 3, 16).transpose(1, 2)
 
 
+def unpacked(x: torch.Tensor, packed: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """A linear layer of 4-bit weights, eight in an int32, scaled in groups."""
+    shifts = torch.arange(0, 32, 4, dtype=torch.int32)
+    weight = ((packed[:, None] >> shifts[:, None]) & 15).reshape(scales.shape[0], -1, scales.shape[1]) - 8
+    return x @ (weight * scales[:, None]).reshape(-1, scales.shape[1])
+
+
 PRODUCTS: dict[str, tuple[Any, tuple[torch.Tensor, ...]]] = {
     "blocks_with_edges": (torch.matmul, (r(300, 700), r(700, 531))),
     "transposed": (lambda x, y: x.t() @ y.t(), (r(50, 37), r(45, 50))),
@@ -48,6 +56,13 @@ PRODUCTS: dict[str, tuple[Any, tuple[torch.Tensor, ...]]] = {
     "heads": (Behind(nn.Linear(50, 48), heads), (r(4, 10, 50),)),
     "addmm": (lambda x, y, z: torch.addmm(z, x, y), (r(37, 50), r(50, 64), r(64))),
     "double": (nn.Linear(50, 45).double(), (r(37, 50).double(),)),
+    "unpacked_weights": (unpacked, (r(37, 320), packed(40, 45), r(5, 45))),
+    "unpacked_bfloat16": (unpacked, (r(37, 64).bfloat16(), packed(8, 45), r(4, 45).bfloat16())),
+    "weights_in_bytes": (
+        lambda x, w, s, b: torch.relu(F.linear(x, w.float() * s[:, None], b)),
+        (r(2, 37, 300), packed(45, 300, dtype=torch.int8), r(45), r(45)),
+    ),
+    "computed_weights": (lambda x, w, s: x @ (torch.tanh(w) / s), (r(37, 50), r(50, 45), 1 + r(50, 1).abs())),
     "bfloat16": (nn.Linear(50, 45).bfloat16(), (r(37, 50).bfloat16(),)),
 }
 
@@ -98,6 +113,22 @@ VARYING: dict[str, tuple[Any, list[tuple[int, ...]], list[tuple[int, ...]]]] = {
 @pytest.mark.parametrize("name", VARYING)
 def test_one_kernel_serves_sizes_it_was_not_traced_at(name: str, serves: Any) -> None:
     serves(recognise, *VARYING[name], rtol=1e-4, atol=1e-5)
+
+
+def test_unpacked_weights_of_any_size(trace_json: Any, compiled: Any, call: Any) -> None:
+    """Tokens, inputs and features vary; the group does not."""
+
+    def inputs(tokens: int, groups: int, features: int) -> tuple[torch.Tensor, ...]:
+        return r(tokens, 32 * groups), packed(4 * groups, features), r(groups, features)
+
+    model = Called(unpacked)
+    traced = [inputs(5, 3, 20), inputs(64, 10, 45), inputs(1, 7, 30)]
+    plan = recognise(parse(*(trace_json(model, *one) for one in traced)))
+    assert plan is not None
+    entry = compiled(next(iter(plan.candidates())))
+    for one in [*traced, inputs(33, 9, 70)]:
+        (wanted,), (got,) = call(entry, model, one)
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-3)
 
 
 def test_channels_and_filters_may_vary_too(trace_json: Any, compiled: Any, call: Any) -> None:

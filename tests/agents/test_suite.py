@@ -16,7 +16,6 @@ from kopt.words import Language
 
 NO_KERNEL = {
     "paged_decode": "aten.index.Tensor has no lowering",
-    "w4a16": "has no lowering",
 }
 """Problems that the generator cannot help with yet: what it says of them."""
 

@@ -16,7 +16,7 @@ from kopt.settings import Settings
 from kopt.verifiers import Effort, Evaluator
 from kopt.words import Language
 
-WITHOUT = {"paged_decode", "w4a16"}  # no kernel is generated: tests/agents/test_suite.py has why
+WITHOUT = {"paged_decode"}  # no kernel is generated: tests/agents/test_suite.py has why
 
 
 @pytest.fixture(scope="module")

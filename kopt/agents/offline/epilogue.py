@@ -61,7 +61,9 @@ class Rows:
     @property
     def helpers(self) -> set[str]:
         """Prelude pieces the expression calls."""
-        return expressions.emit([self.root], lambda leaf: "x", real=self.real).helpers | {"get", "partial"}
+        called = expressions.emit([self.root], lambda leaf: "x", real=self.real).helpers
+        counts = any(leaf.counted for leaf in self.leaves.values())
+        return called | {"get", "partial"} | ({"ints"} if counts else set())
 
     @property
     def parameters(self) -> set[str]:
@@ -84,18 +86,33 @@ class Rows:
         for name, leaf in self.leaves.items():
             if name in known:
                 continue
-            if not leaf.tensor:
+            if not leaf.tensor and not leaf.counted:
                 known[name] = f"splat(real({name.partition(':')[2]}))"
                 continue
             base, inner = self.address(leaf, index)
+            spread = "splat_ints" if leaf.integer else "splat"
+            if leaf.counted:
+                first = " + ".join(base) or "0"
+                if inner == 0:
+                    number = f"int32_t({first})" if leaf.integer else f"real({first})"
+                    hoisted.append(f"const auto {mark}{name}_v = {spread}({number});")
+                    known[name] = f"{mark}{name}_v"
+                else:
+                    lanes = f"counted({first} + j * {inner}, {inner})"
+                    known[name] = lanes if leaf.integer else f"number({lanes})"
+                continue
             at = " + ".join([f"{leaf.tensor}_p", *base])
             if inner == 0:
-                hoisted.append(f"const vec {mark}{name}_v = splat(get({at}));")
+                number = f"int32_t(*({at}))" if leaf.integer else f"get({at})"
+                hoisted.append(f"const auto {mark}{name}_v = {spread}({number});")
                 known[name] = f"{mark}{name}_v"
             elif inner == 1:
                 hoisted.append(f"const auto* const {mark}{name}_row = {at};")
+                load = "load_ints" if leaf.integer else "load"
                 known[name] = (
-                    f"load_part({mark}{name}_row + j, {count})" if count else f"load({mark}{name}_row + j)"
+                    f"{load}_part({mark}{name}_row + j, {count})"
+                    if count
+                    else f"{load}({mark}{name}_row + j)"
                 )
             else:
                 raise Unsupported(f"{leaf.tensor} is read with a stride along rows of the result")

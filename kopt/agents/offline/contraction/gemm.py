@@ -15,9 +15,19 @@ from dataclasses import dataclass, field
 
 from kopt.agents.offline.axes import Size
 from kopt.agents.offline.contraction import tile
-from kopt.agents.offline.contraction.operands import FLOATS, Factor, factor, fold, name_of, pointer, product
+from kopt.agents.offline.contraction.operands import (
+    FLOATS,
+    Factor,
+    computed,
+    factor,
+    fold,
+    name_of,
+    pointer,
+    product,
+)
 from kopt.agents.offline.cppfile import cpp_candidate, cpp_file
-from kopt.agents.offline.epilogue import LANES, Epilogue
+from kopt.agents.offline.epilogue import LANES, Epilogue, Prologue
+from kopt.agents.offline.expr import text
 from kopt.agents.offline.gpu import gemm as triton
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported
 from kopt.agents.offline.plan import in_triton
@@ -50,14 +60,12 @@ def plan(graph: Graph, node: Node) -> Plan:
         raise Unsupported(f"a matrix product of {value.dtype} is not generated")
     rank = len(value.shape)
     a = factor(graph, names[0], rank, depth=-1)
-    b = factor(graph, names[1], rank, depth=-1 if transposed else -2)
+    b = computed(graph, names[1]) or factor(graph, names[1], rank, depth=-1 if transposed else -2)
     batch = [value.extents(d) for d in range(rank - 2)]
     rows = value.extents(rank - 2)
-    if not any(
-        any(stride) for stride in b.batch
-    ):  # the same b for all: its rows are packed once for the whole batch
-        a, rows = fold(a, batch, rows)
-        b, batch = dataclasses.replace(b, batch=()), []
+    if isinstance(b, Prologue) or not any(any(stride) for stride in b.batch):
+        a, rows = fold(a, batch, rows)  # the same b for all: its rows are packed once for the whole batch
+        b, batch = b if isinstance(b, Prologue) else dataclasses.replace(b, batch=()), []
     made = Product(
         a=a,
         b=b,
@@ -66,6 +74,7 @@ def plan(graph: Graph, node: Node) -> Plan:
         columns=value.extents(rank - 1),
         depth=a_value.extents(len(a_value.shape) - 1),
         added=_added(graph, node, added),
+        transposed=transposed,
     )
     tail = Epilogue(graph, node.name)
     tail.merge(*([len(batch)] if batch else []), rank - 1 - len(batch), 1)
@@ -91,12 +100,25 @@ class Product:
     """``c[batch, i, j] = sum over k of a[batch, i, k] * b[batch, k, j] (+ added[j])``."""
 
     a: Factor
-    b: Factor
+    b: Factor | Prologue
     batch: tuple[Size, ...]
     rows: Size
     columns: Size
     depth: Size
     added: str | None
+    transposed: bool
+
+    @property
+    def second(self) -> str:
+        """The second factor, for comments."""
+        return f"({text(self.b.root)})" if isinstance(self.b, Prologue) else self.b.parameter
+
+    @property
+    def parameters(self) -> set[str]:
+        """Parameters that the factors are read from."""
+        return {self.a.parameter} | (
+            self.b.parameters if isinstance(self.b, Prologue) else {self.b.parameter}
+        )
 
 
 @dataclass
@@ -153,16 +175,20 @@ class Plan:
             ("@DEPTH@", size(p.depth)),
         ):
             body = body.replace(mark, written)
+        computes = isinstance(p.b, Prologue)
+        body = body.replace("@MAKE_B@", textwrap.indent(self._made(), " " * 6) if computes else _PACK_B)
+        head = "real* const made = sums + MC * NC;" if computes else "const auto* const b = @B@;"
+        body = body.replace("@MADE@", " + NC * KC" if computes else "").replace("@HEAD_B@", f"    {head}\n")
         for mark, held in (("A", p.a), ("B", p.b)):
-            body = body.replace(f"@{mark}@", pointer(held, p.batch, size))
-            body = body.replace(f"@{mark}_ALONG@", size(held.along)).replace(
-                f"@{mark}_DEPTH@", size(held.depth)
-            )
+            if isinstance(held, Factor):
+                body = body.replace(f"@{mark}@", pointer(held, p.batch, size))
+                body = body.replace(f"@{mark}_ALONG@", size(held.along))
+                body = body.replace(f"@{mark}_DEPTH@", size(held.depth))
         body = body.replace("@STORE@", textwrap.indent("\n".join(store), " " * 6))
         comment = [
             f"{e.text('y')}; y[i, j] = sum over k of a[i, k] * b[k, j]"
             + (f" + {p.added}[j]" if p.added else "")
-            + f" with a = {p.a.parameter}, b = {p.b.parameter} read through their strides.",
+            + f" with a = {p.a.parameter}, b = {p.second} read through their strides.",
             "Launch: threads share blocks of (DOWN * MR) x (ACROSS * NR) results.",
             "For each stretch of KC: both factors are packed into panels in the order the micro-kernel reads them; "
             "a panel of b stays in the first-level cache while all panels of a pass by, those in the second.",
@@ -173,12 +199,42 @@ class Plan:
             comment=comment,
             functions=tile.SCRATCH + tile.MULTIPLY + tile.PACK + _BLOCK,
             body=body.strip("\n").split("\n"),
-            helpers=e.helpers,
+            helpers=e.helpers | (p.b.helpers if isinstance(p.b, Prologue) else set()),
             tunables=self.tunables,
             includes=(*tile.INCLUDES, "<type_traits>"),
-            used={p.a.parameter, p.b.parameter, *([p.added] if p.added else []), *e.parameters},
+            used={*p.parameters, *([p.added] if p.added else []), *e.parameters},
             meanings={**tile.MEANINGS, "DOWN": "tiles per block, down", "ACROSS": "tiles per block, across"},
         )
+
+    def _made(self) -> str:
+        """Statements that compute a stretch of the second factor, row by row as it would lie in memory, and pack it."""
+        p = self.product
+        assert isinstance(p.b, Prologue)
+        rows, first, begin, end, pitch = (
+            ("right - left", "left", "from", "from + depth", "KC")
+            if p.transposed
+            else ("depth", "from", "left", "right", "NC")
+        )
+        full, part = p.b.row(["at"]), p.b.row(["at"], count=f"{end} - j")
+        to = f"made + q * {pitch} + j - {begin}"
+        strides = "KC, 1" if p.transposed else "1, NC"
+        lines = [
+            f"for (int64_t q = 0; q < {rows}; ++q) {{",
+            f"  const int64_t at = {first} + q;",
+            *(f"  {line}" for line in full.hoisted),
+            f"  int64_t j = {begin};",
+            f"  for (; j + W <= {end}; j += W) {{",
+            *(f"    {line}" for line in full.body),
+            f"    store({to}, {full.result});",
+            "  }",
+            f"  if (j < {end}) {{",
+            *(f"    {line}" for line in part.body),
+            f"    store_part({to}, {part.result}, {end} - j);",
+            "  }",
+            "}",
+            f"pack<NR>(made, {strides}, right - left, depth, b_panels);",
+        ]
+        return "\n".join(lines)
 
     def _store(self, index: list[str], value: str) -> list[str]:
         """The loop over one row of a finished block."""
@@ -205,11 +261,14 @@ def _even(count: int, step: int, limit: int) -> int:
 
 _BLOCK = "\nconstexpr int64_t MC = DOWN * MR, NC = ACROSS * NR;\n"
 
+_PACK_B = """\
+      pack<NR>(b + left * @B_ALONG@ + from * @B_DEPTH@, @B_ALONG@, @B_DEPTH@, right - left, depth, b_panels);"""
+
 _BODY = """
 const int64_t ROWS = @ROWS@, COLUMNS = @COLUMNS@, DEPTH = @DEPTH@;
 #pragma omp parallel
 {
-  real* const a_panels = scratch<0>(MC * KC + NC * KC + MC * NC);
+  real* const a_panels = scratch<0>(MC * KC + NC * KC + MC * NC@MADE@);
   real* const b_panels = a_panels + MC * KC;
   real* const sums = b_panels + NC * KC;
 #pragma omp for collapse(@LEVELS@) schedule(dynamic)
@@ -217,11 +276,10 @@ const int64_t ROWS = @ROWS@, COLUMNS = @COLUMNS@, DEPTH = @DEPTH@;
   for (int64_t top = 0; top < ROWS; top += MC) {
     const int64_t high = std::min(MC, ROWS - top), right = std::min(COLUMNS, left + NC);
     const auto* const a = @A@;
-    const auto* const b = @B@;
-    for (int64_t from = 0; from < DEPTH; from += KC) {
+@HEAD_B@    for (int64_t from = 0; from < DEPTH; from += KC) {
       const int64_t depth = std::min<int64_t>(KC, DEPTH - from);
       pack<MR>(a + top * @A_ALONG@ + from * @A_DEPTH@, @A_ALONG@, @A_DEPTH@, high, depth, a_panels);
-      pack<NR>(b + left * @B_ALONG@ + from * @B_DEPTH@, @B_ALONG@, @B_DEPTH@, right - left, depth, b_panels);
+@MAKE_B@
       for (int64_t j = 0; j < right - left; j += NR)
         for (int64_t i = 0; i < high; i += MR)
           multiply(depth, panel(a_panels + i * depth), [&](int64_t k) { return b_panels + j * depth + k * NR; },

@@ -56,6 +56,22 @@ def factor(graph: Graph, name: str, rank: int, *, depth: int) -> Factor:
     return Factor(leaf.tensor, leaf.offset, tuple(batch), strides[-3 - depth], strides[depth])
 
 
+def computed(graph: Graph, name: str) -> Prologue | None:
+    """A factor that is computed from inputs, element by element (weights that are unpacked and scaled), if it is.
+
+    Raises:
+        Unsupported: it is, but has more dimensions than two, or is more than pointwise work.
+    """
+    before = Prologue(graph, name)
+    if before.plain and len(before.leaves) == 1:
+        return None
+    if len(before.dims) != 2:
+        raise Unsupported(
+            f"{name}, a factor of a batched product, is computed first; only what follows is fused"
+        )
+    return before
+
+
 def fold(a: Factor, batch: Sequence[Size], rows: Size) -> tuple[Factor, Size]:
     """Join the batch dimensions of ``a`` to its rows.
 

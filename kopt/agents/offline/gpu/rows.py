@@ -46,11 +46,17 @@ def evaluate(
         if name in known:
             return known[name]
         leaf = rows.leaves[name]
+        if leaf.counted:
+            steps = [kernel.times(at, stride) for at, stride in rows.steps(leaf, index, kernel.size, "//")]
+            if any(leaf.offset):
+                steps.insert(0, kernel.size(leaf.offset))
+            return kernel.counted(steps, integer=leaf.integer)
         if not leaf.tensor:
             return f"({kernel.size(name.partition(':')[2])} * 1.0)"
         text, where = f"{rows.prefix}_{name}", _existing(rows, leaf, mask)
         masked = f", mask={where}, other=0" if where else ""
-        kernel.add(f"{text} = tl.load({address(kernel, rows, leaf, index)}{masked}).to({kernel.real})")
+        kind = "tl.int32" if leaf.integer else kernel.real
+        kernel.add(f"{text} = tl.load({address(kernel, rows, leaf, index)}{masked}).to({kind})")
         return text
 
     return kernel.value(rows.root, load, {}, rows.prefix)
