@@ -13,7 +13,7 @@ from kopt.kernels.errors import TamperedKernel
 from kopt.kernels.library import Entry, find
 from kopt.kernels.machine import difference, facts
 from kopt.kernels.modules import import_file, private_folder
-from kopt.kernels.operator import register
+from kopt.kernels.operator import literals, register
 from kopt.kernels.reference import Reference, open_reference
 
 _loaded: dict[Path, Kernel] = {}
@@ -57,6 +57,7 @@ class Kernel:
         self._function: Callable[..., Any] | None = None
         functional = entry.certificate.get("mutates_inputs") is False
         self.op = register(self, entry.manifest["certificate"]) if functional else None
+        self._literals = literals(self.signatures[0]) if self.signatures else []
         self._unusable = difference(entry.certificate["machine"], facts())
         if self._unusable:
             self._unusable += f"; `kopt library verify {self.name}` judges it here"
@@ -73,9 +74,15 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         """Run the kernel where it was verified, the reference anywhere else."""
-        if self.op is not None and torch.compiler.is_compiling():
+        if self.op is not None and torch.compiler.is_compiling() and self._typed(args):
             return self.op(*args)
         return self.dispatch(args)
+
+    def _typed(self, args: tuple[Any, ...]) -> bool:
+        """Whether the operator takes these arguments as they are."""
+        return len(args) == len(self.signatures[0].key) and all(
+            type(args[place]) is kind for place, kind in self._literals
+        )
 
     def dispatch(self, args: tuple[Any, ...]) -> Any:
         """As a call, but never through the operator."""

@@ -51,15 +51,17 @@ def _library() -> Any:  # torch.library.Library, whose methods have no types
 
 def schema(name: str, signatures: Sequence[Signature]) -> str | None:
     """The operator's schema, or None where it has none: an argument is a list, or not of one type in all workloads."""
-    types = []
-    for parts in zip(*(one.key for one in signatures), strict=True):
-        kinds = {_type(part) for part in parts}
-        if len(kinds) != 1 or None in kinds:
-            return None
-        types.append(kinds.pop())
-    takes = ", ".join(f"{kind} x{place}" for place, kind in enumerate(types))
+    kinds = {tuple(_type(part) for part in one.key) for one in signatures}
+    if len(kinds) != 1 or None in (only := kinds.pop()):
+        return None
+    takes = ", ".join(f"{kind} x{place}" for place, kind in enumerate(only))
     gives = ", ".join("Tensor" for _ in signatures[0].outputs)
     return f"{name}({takes}) -> {gives if len(signatures[0].outputs) == 1 else f'({gives})'}"
+
+
+def literals(one: Signature) -> list[tuple[int, type]]:
+    """Where arguments are no tensors, and of which type: torch would make a float of an integer unasked."""
+    return [(at, type(json.loads(part))) for at, part in enumerate(one.key) if not isinstance(part, tuple)]
 
 
 def _type(part: Any) -> str | None:

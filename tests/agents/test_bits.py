@@ -36,6 +36,10 @@ def mixed_up(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return ((x ^ y) & 255).float() + ((x | 7) >> 3) * 0.5 - (~y & 3)
 
 
+def inverted(x: torch.Tensor) -> torch.Tensor:
+    return (~x).float() + (x ^ -1).float() * 2 + (x & 511).float() * 4
+
+
 def lengths(x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
     """Row sums of what lies before a length."""
     position = torch.arange(x.shape[1])
@@ -45,6 +49,17 @@ def lengths(x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
 def causal(x: torch.Tensor) -> torch.Tensor:
     at = torch.arange(x.shape[0])
     return torch.softmax(torch.where(at[None, :] <= at[:, None], x, -1e9), -1)
+
+
+def numbered(x: torch.Tensor) -> torch.Tensor:
+    """Numbers along rows and columns at once, in a row's reduction."""
+    return torch.softmax(x + torch.arange(x.numel()).reshape(x.shape) * 0.001, -1)
+
+
+def positions(x: torch.Tensor) -> torch.Tensor:
+    """A number from the place, expanded before it is used and summed."""
+    at = torch.arange(x.shape[0])
+    return x + at.expand(3, -1).reshape(3, 1, -1).sum(0)
 
 
 def slopes(x: torch.Tensor) -> torch.Tensor:
@@ -57,10 +72,14 @@ CASES: dict[str, tuple[Any, Callable[[int], tuple[torch.Tensor, ...]]]] = {
     "bytes": (halves, lambda n: (packed(n, 21, dtype=torch.uint8), torch.randn(21))),
     "signed bytes": (halves, lambda n: (packed(n, 21, dtype=torch.int8), torch.randn(21))),
     "operators": (mixed_up, lambda n: (packed(n, 33, dtype=torch.int16), packed(n, 33, dtype=torch.int16))),
+    "inverted bytes": (inverted, lambda n: (packed(n, 21, dtype=torch.uint8),)),
+    "inverted signed bytes": (inverted, lambda n: (packed(n, 21, dtype=torch.int8),)),
     "stays an integer": (lambda x: (x >> 4) & 4095, lambda n: (packed(n, 33),)),
     "short integers": (lambda x: x ^ (x >> 3), lambda n: (packed(n, 33, dtype=torch.int16),)),
     "lengths": (lengths, lambda n: (torch.randn(n, 70), torch.randint(0, 71, (n,)))),
     "causal": (causal, lambda n: (torch.randn(n, n),)),
+    "numbered": (numbered, lambda n: (torch.randn(n, 45),)),
+    "positions": (positions, lambda n: (torch.randn(n, n),)),
     "slopes": (slopes, lambda n: (torch.randn(n, 45),)),
 }
 
@@ -84,6 +103,9 @@ def test_kernels_match_torch(name: str, trace_json: Callable[..., Any], compiled
     [
         (lambda x: x.sum(1) >> 2, (packed(4, 5, dtype=torch.int64),), "bits of int64"),
         (lambda x: (x * 3) >> 2, (packed(4, 5),), "bits of int32 values that are computed"),
+        (lambda x: (x & 1).float(), (torch.rand(4, 5) > 0.5,), "bits of int64"),
+        (lambda x, y: (x & y).float(), (packed(4, 5), torch.rand(4, 5) > 0.5), "truth values and integers"),
+        (lambda x: (x >> 40).float(), (packed(4, 5),), "a shift by 40 bits"),
         (lambda x: x >> 2, (packed(4, 5),), "32-bit integers, of which float32 holds 24 bits"),
         (lambda x: x + torch.arange(0, 1, 0.25), (torch.randn(3, 4),), "not whole"),
         (lambda x: (x >> 2).double(), (packed(4, 5),), "double precision"),

@@ -114,6 +114,8 @@ def test_arguments_that_are_no_tensors(tmp_path):
     function = torch.compile(lambda x, k: f(x, k, "sum"), fullgraph=True, backend="aot_eager")
     assert torch.equal(function(x, 3.0), x * 3 + 100)
     assert torch.equal(function(x, 4.0), x * 4)
+    assert torch.equal(torch.compile(lambda x: f(x, 3, "sum"), backend="eager")(x), x * 3)
+    assert f.last_reason == "k: got 3, verified with 3.0"
     scalars[0]["value"] = [1, 2]
     admit(
         "l", certificate(candidate, format="kopt", arguments=[tensor("x", 4, 8), *scalars]), files, tmp_path

@@ -43,25 +43,44 @@ for _name, _op in _BINARY.items():
 
 
 def _bits(c: Call, op: str, *operands: Term) -> Term:
-    """An operator of integers on the bits that are in memory; the result's dtype is the graph's."""
+    """An operator of integers on the bits that are in memory; literals are of the result's dtype, as in torch."""
     dtype = c.low.graph.values[c.node.name].dtype
-    return c.low.op(op, *(c.low.integers(x) for x in operands), dtype=dtype)
+    if len({x.dtype == "bool" for x in operands if x.expr.op != "const"}) > 1:
+        raise Unsupported(f"{c.node.op} of truth values and integers")
+    held = [
+        c.low.number(_wrapped(int(x.expr.value), dtype)) if x.expr.op == "const" else c.low.integers(x)
+        for x in operands
+    ]
+    return c.low.op(op, *held, dtype=dtype)
+
+
+def _wrapped(value: int, dtype: str) -> int:
+    """A literal as an integer type holds it."""
+    limits = {"uint8": (0, 8), "int8": (1, 8), "int16": (1, 16), "int32": (1, 32)}.get(dtype)
+    if limits is None:
+        raise Unsupported(f"bits of {dtype}")
+    has_sign, bits = limits
+    low = -(1 << bits - 1) if has_sign else 0
+    return (value - low) % (1 << bits) + low
 
 
 for _logic in ("and", "or", "xor"):
 
     def _bitwise(c: Call, op: str = _logic) -> Term:
         operands = c.tensor("self"), c.tensor("other")
-        if any(x.dtype != "bool" and x.dims for x in operands):
-            return _bits(c, f"bits_{op}", *operands)
-        return c.low.op(op, *operands, dtype="bool")
+        if all(x.dtype == "bool" for x in operands):
+            return c.low.op(op, *operands, dtype="bool")
+        return _bits(c, f"bits_{op}", *operands)
 
     register(f"bitwise_{_logic}", f"__{_logic}__")(_bitwise)
 
 
 @register("bitwise_right_shift", "__rshift__")
 def _right_shift(c: Call) -> Term:
-    return _bits(c, "shift_right", c.tensor("self"), c.tensor("other"))
+    distance = c.tensor("other")
+    if distance.expr.op == "const" and not 0 <= distance.expr.value < 32:
+        raise Unsupported(f"a shift by {distance.expr.value:.0f} bits")
+    return _bits(c, "shift_right", c.tensor("self"), distance)
 
 
 @register("bitwise_not")

@@ -307,7 +307,7 @@ class Lowerer:
         leaf = self.leaves.get(term.expr.name) if term.expr.op == "load" else None
         if leaf is not None and leaf.counted and len(leaf.axes) == 1 and not leaf.integer:
             (axis, step), size = leaf.axes[0], leaf.axes[0][0].extent
-            if size in shape and axis.atoms() == [axis]:
+            if size in shape and [a for dim in term.dims for a in atoms(dim)] == [axis]:
                 fresh = self.counted(size, leaf.offset, step, leaf.dtype)
                 return Term(fresh.expr, tuple(fresh.dims[0] if n == size else [] for n in shape), term.dtype)
         dims = tuple(self.spaces.regroup(term.dims, shape))

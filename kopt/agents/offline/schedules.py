@@ -153,7 +153,9 @@ def _next_row(w: Writer, p: Arrangement, first: Sequence[Fold]) -> dict[str, str
     found = {}
     for name in w.nest.names(*(f.expr for f in first)):
         access = w.nest.loads.get(name)
-        if access and access.along(p.register) == 1 and p.kept[-1] in access.strides and not access.pick:
+        if access is None or not access.tensor or access.pick:
+            continue
+        if access.along(p.register) == 1 and p.kept[-1] in access.strides:
             found[name] = w.nest.text(access.strides[p.kept[-1]])
     return found
 
