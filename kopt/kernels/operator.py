@@ -135,10 +135,17 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 def _backward(name: str, ctx: Any, *gradients: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
     tensors = iter(ctx.saved_tensors)
     places = ctx.needs_input_grad
-    args = [
-        next(tensors).detach().requires_grad_(wanted) if other is None else other
-        for other, wanted in zip(ctx.others, places, strict=True)
-    ]
+    again = (
+        torch.is_grad_enabled()
+    )  # a gradient of this gradient is wanted: the graph goes on to the arguments
+
+    def argument(other: Any, wanted: bool) -> Any:
+        if other is not None:
+            return other
+        tensor = next(tensors)
+        return tensor if again else tensor.detach().requires_grad_(wanted)
+
+    args = [argument(other, wanted) for other, wanted in zip(ctx.others, places, strict=True)]
     with torch.enable_grad():
         result = _answering[name].fall_back(tuple(args))
     outputs = result if isinstance(result, (tuple, list)) else [result]
@@ -147,6 +154,8 @@ def _backward(name: str, ctx: Any, *gradients: torch.Tensor | None) -> tuple[tor
         raise RuntimeError(f"the reference of {name} has no gradient: call it under torch.no_grad()")
     leaves = [a for a, wanted in zip(args, places, strict=True) if wanted]
     found = iter(
-        torch.autograd.grad([o for o, _ in reached], leaves, [g for _, g in reached], allow_unused=True)
+        torch.autograd.grad(
+            [o for o, _ in reached], leaves, [g for _, g in reached], allow_unused=True, create_graph=again
+        )
     )
     return tuple(next(found) if wanted else None for wanted in places)

@@ -44,7 +44,8 @@ In a float64 problem truth and reference agree, so :math:`u` times the tensor's 
 
 Where outputs are no sums, a few results from a function's tail may lie among many of the same magnitude from where it
 is nearly exact, and what is pooled says little of the few. On hidden distributions one element in 4096 (and two in
-any case) may therefore err as the reference does on declared inputs at that magnitude. (Sums of a magnitude come from
+any case) may therefore err as the reference does on declared inputs at that magnitude, if there are at least 64 of
+them. (Sums of a magnitude come from
 inputs of another: there, no distribution's errors excuse another's.)
 
 Integer and bool outputs must be equal, save for as many elements as ``M`` times those in which the reference
@@ -68,9 +69,9 @@ POOL = 256
 _PIECES = 64  # of 65536 elements
 BLOCK = 4096
 _FEW = 4
-_DIFFERENT = (
-    12  # codes of errors in a window: 256 results have twenty or more, the same few results nine at the most
-)
+_KNOWN = 64  # results of about a magnitude, from which a model knows how the reference errs there
+_DIFFERENT = 12
+"""Codes of errors in a window: 256 results have twenty or more, the same few results nine at the most."""
 _CODES = 1020  # an error's float32 exponent (0 to 254) and two bits of its mantissa
 _LARGEST = float(np.finfo(np.float32).max)
 Floats = npt.NDArray[np.floating]
@@ -147,6 +148,7 @@ class ErrorModel:
         self.growth = growth
         self.usual = usual
         self.tied = np.zeros(256, np.bool_)  # exponents at which ``usual`` counts, once scales are known
+        self.known = np.zeros(256, np.bool_)  # exponents at which this model has results of its own, likewise
         self.elements = 0
         self.differing = 0
         self._squares = 0.0
@@ -206,16 +208,22 @@ class ErrorModel:
         small = int(nonzero.sum())
         reach_of = reaches(number, min(POOL, total))
         reach_of[0] = reaches(nonzero, min(POOL, small))[0]
+        tied = np.zeros(256, np.bool_)
         for k, reach in enumerate(reach_of):
             window = slice(max(0, k - reach), k + reach + 1)
             worst[k] = largest[window].max()
             rms[k] = math.sqrt(min(_LARGEST, squares[window].sum() / max(1, number[window].sum())))
-            self.tied[k] = np.count_nonzero(self._counts[window].any(axis=0)) < _DIFFERENT
+            codes = np.count_nonzero(self._counts[window].any(axis=0))
+            tied[k] = codes < _DIFFERENT and number[window].sum() >= POOL
+        near = np.convolve(number, np.ones(3, np.int64), "same")
         if self.usual is None:
-            self.tied[:] = False
+            tied[:] = False
         else:
-            for own, usual in zip((worst, rms), self.usual.scales, strict=True):
-                own[self.tied] = np.maximum(own, usual)[self.tied]
+            scales = self.usual.scales
+            tied &= self.usual.known
+            for own, usual in zip((worst, rms), scales, strict=True):
+                own[tied] = np.maximum(own, usual)[tied]
+        self.tied, self.known = tied, near >= _KNOWN  # at once: other threads may be reading
         if self.kind.storage == "f8":
             typical = self.kind.roundoff * math.sqrt(self._squares / max(1, total))
             worst = np.maximum(worst, typical)
@@ -226,6 +234,11 @@ class ErrorModel:
         """``s(t)``: the largest error of the reference among truths of that magnitude; never a matter of formula."""
         scale: Floats = self.scales[0][exponents(truth)]
         return scale
+
+    @property
+    def typical_value(self) -> float:
+        """The root mean square of all truths."""
+        return math.sqrt(self._squares / max(1, int(self._counts.sum())))
 
     def floor(self, truth: Floats) -> Floats:
         """``f(t)``: what rounding alone allows."""

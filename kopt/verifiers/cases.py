@@ -365,6 +365,8 @@ class _Builder:
     def _models(self, raw: _Raw, number: int, parts: int, usual: ErrorModel) -> Models:
         """A model for each part of a mixture's output: errors of one distribution excuse no other's."""
         spec, truth, swing = self.spec.outputs[number], raw.truth[number], raw.wobble[number]
+        if list(spec.strides) != sorted(spec.strides, reverse=True):
+            return self._model([raw], number, usual)  # in memory, parts are not one behind the other
         least = CHUNK if sums.adds_up(self.spec, spec) else 2 * POOL
         if not KINDS[spec.dtype].floating or truth.size < parts * least:
             return self._model([raw], number, usual)

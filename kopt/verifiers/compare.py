@@ -13,23 +13,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from kopt.verifiers.budget import BLOCK, ErrorModel
+from kopt.verifiers.budget import BLOCK, ErrorModel, exponents
 from kopt.verifiers.dtypes import Array, widen
 from kopt.verifiers.parallel import spans, spread
 
 CHUNK = 8 * BLOCK
 STRAYS = 1 << 20  # one element in so many
 STRAY = 4.0  # may use so many times its budget
+_NOTHING = 16.0  # units in the last place of a tensor's typical value
 _FEW, _FEW_OF = 2, 4096  # elements that the usual budget may excuse: so many, or one in so many
 Models = ErrorModel | Sequence[tuple[int, ErrorModel]]
 """One model of the reference's error, or one for each part of an output, with the element at which the part ends."""
 
 
 def part_ends(shape: Sequence[int], parts: int) -> list[int]:
-    """Where each of ``parts`` parts of an output ends: whole rows, cut as a mixture of inputs is.
+    """Where each of ``parts`` parts of an output ends: whole rows, cut as a mixture of inputs of that shape is.
 
-    (:mod:`kopt.problems.hidden`.) A part that began with a few rows of another distribution would pool their errors
-    with its own: the budget of ten elements in a function's tail from a hundred thousand that are nearly exact.
+    (:mod:`kopt.problems.hidden`; an output of another shape has its parts about there.) A part that began with a few
+    rows of another distribution would pool their errors with its own: the budget of ten elements in a function's tail
+    from a hundred thousand that are nearly exact.
     """
     size = math.prod(shape)
     width = shape[-1] if shape else 1
@@ -177,7 +179,9 @@ class Expected:
         for start, stop in spans(stored.size, CHUNK):
             ratio = self._ratio(stored[start:stop], slice(start, stop), budget[start:stop])
             far = start + np.flatnonzero(~(ratio <= 1.0))
-            budget[far] = np.maximum(budget[far], usual.budget(self.truth[far].astype(np.float64)))
+            truth = self.truth[far].astype(np.float64)
+            loose = np.maximum(budget[far], usual.budget(truth))
+            budget[far] = np.where(usual.known[exponents(truth)], loose, budget[far])
         return replace(self, budget=budget, usual=None)
 
     def _ratio(self, stored: Array, where: slice, budget: Array) -> npt.NDArray[np.floating]:
@@ -219,9 +223,10 @@ def check_sample(model: ErrorModel, dtype: str, stored: Array, reference: Array)
     """Judge a sample against the reference's own output on the same input, where no truth is known.
 
     Both may err by their budgets, so the bound is ``(M + 1)`` instead of ``M`` times the pooled error. Where the
-    reference errs by about all there is (the far tail of ``gelu``: zero instead of -1e-7), its output is no measure of
-    the truth's magnitude, and the candidate's may be the nearer one: errors *seen* at that magnitude count too. A
-    large output gains a candidate nothing: no error seen is as large as the outputs it was seen at, save there.
+    reference errs by all there is (the far tail of ``gelu``: zero instead of -1e-7), its output is no measure of the
+    truth's magnitude, and the candidate's may be the nearer one. So errors *seen* at the candidate's magnitude count
+    too, where the reference's output is smaller than those and the difference is nothing beside the tensor's other
+    values.
     """
     if not model.kind.floating:
         differing = np.flatnonzero(stored != reference)
@@ -241,8 +246,12 @@ def check_sample(model: ErrorModel, dtype: str, stored: Array, reference: Array)
         ratio = np.where(odd, np.where(same, 0.0, np.nan), np.abs(mine - finite) / bound)
     if model.policy.rtol is None and model.policy.atol is None:
         far = np.flatnonzero(np.isfinite(mine) & ~odd & (ratio > 1.0))
-        bound[far] = np.maximum(bound[far], (model.policy.multiple + 1.0) * model.observed(mine[far]))
-        ratio[far] = np.abs(mine[far] - finite[far]) / bound[far]
+        seen, difference = model.observed(mine[far]), np.abs(mine[far] - finite[far])
+        nothing = _NOTHING * model.kind.roundoff * model.typical_value
+        lost = (np.abs(finite[far]) <= seen) & (difference <= nothing)
+        far, seen, difference = far[lost], seen[lost], difference[lost]
+        bound[far] = np.maximum(bound[far], (model.policy.multiple + 1.0) * seen)
+        ratio[far] = difference / bound[far]
     at = int(ratio.argmax()) if ratio.size else 0
     count = int(ratio.size - np.count_nonzero(ratio <= 1.0))
     worst = _number(ratio[at]) if ratio.size else 0.0

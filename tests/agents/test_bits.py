@@ -36,6 +36,17 @@ def mixed_up(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return ((x ^ y) & 255).float() + ((x | 7) >> 3) * 0.5 - (~y & 3)
 
 
+def constant_shifts(x: torch.Tensor) -> torch.Tensor:
+    """The shifts are a constant of the reference."""
+    return ((x[..., None] >> torch.tensor([0, 4, 8, 12], dtype=torch.int32)) & 15).float()
+
+
+def cut(x: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """What is unpacked is cut in two afterwards."""
+    a, b = (((x & 15).float() - 8) * scales).chunk(2, -1)
+    return torch.sigmoid(a) * b
+
+
 def inverted(x: torch.Tensor) -> torch.Tensor:
     return (~x).float() + (x ^ -1).float() * 2 + (x & 511).float() * 4
 
@@ -72,6 +83,8 @@ CASES: dict[str, tuple[Any, Callable[[int], tuple[torch.Tensor, ...]]]] = {
     "bytes": (halves, lambda n: (packed(n, 21, dtype=torch.uint8), torch.randn(21))),
     "signed bytes": (halves, lambda n: (packed(n, 21, dtype=torch.int8), torch.randn(21))),
     "operators": (mixed_up, lambda n: (packed(n, 33, dtype=torch.int16), packed(n, 33, dtype=torch.int16))),
+    "constant shifts": (constant_shifts, lambda n: (packed(n, 21),)),
+    "cut": (cut, lambda n: (packed(n, 42), torch.randn(42))),
     "inverted bytes": (inverted, lambda n: (packed(n, 21, dtype=torch.uint8),)),
     "inverted signed bytes": (inverted, lambda n: (packed(n, 21, dtype=torch.int8),)),
     "stays an integer": (lambda x: (x >> 4) & 4095, lambda n: (packed(n, 33),)),
@@ -102,6 +115,18 @@ def test_kernels_match_torch(name: str, trace_json: Callable[..., Any], compiled
     ("model", "inputs", "reason"),
     [
         (lambda x: x.sum(1) >> 2, (packed(4, 5, dtype=torch.int64),), "bits of int64"),
+        (
+            lambda x: (x.int() & 15).float(),
+            (packed(4, 5, dtype=torch.int64),),
+            "bits of int64 values as int32",
+        ),
+        (lambda x: (x.to(torch.int8) >> 4).float(), (packed(4, 5),), "bits of int32 values as int8"),
+        (lambda x: x ^ torch.arange(5), (packed(4, 5),), "bits of int64"),
+        (
+            lambda x: torch.nn.functional.cross_entropy(x, torch.arange(x.shape[0])),
+            (torch.randn(5, 7),),
+            "numbers that follow from the place",
+        ),
         (lambda x: (x * 3) >> 2, (packed(4, 5),), "bits of int32 values that are computed"),
         (lambda x: (x & 1).float(), (torch.rand(4, 5) > 0.5,), "bits of int64"),
         (lambda x, y: (x & y).float(), (packed(4, 5), torch.rand(4, 5) > 0.5), "truth values and integers"),

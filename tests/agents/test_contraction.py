@@ -115,6 +115,11 @@ def test_one_kernel_serves_sizes_it_was_not_traced_at(name: str, serves: Any) ->
     serves(recognise, *VARYING[name], rtol=1e-4, atol=1e-5)
 
 
+def test_a_product_with_numbers_from_the_place_is_refused(graph_of: Any) -> None:
+    with pytest.raises(Unsupported):
+        recognise(graph_of(lambda x: torch.arange(50.0).reshape(2, 25) @ x, r(25, 30)))
+
+
 def test_unpacked_weights_of_any_size(trace_json: Any, compiled: Any, call: Any) -> None:
     """Tokens, inputs and features vary; the group does not."""
 

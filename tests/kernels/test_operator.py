@@ -60,6 +60,23 @@ def test_gradients_are_the_references(kernel):
     torch.testing.assert_close(scale.grad, 3 * x.detach().sum().reshape(1))
 
 
+def test_gradients_of_gradients(tmp_path):
+    reference = b"def reference(x): return x * x * x\n"
+    candidate = {"language": "torch", "style": "returning", "entry": "k.py::run"}
+    document = certificate(candidate, format="kopt")
+    admit(
+        "cube",
+        document,
+        {"candidate/k.py": b"def run(x): return x ** 3\n", "reference/p.py": reference},
+        tmp_path,
+    )
+    f = load("cube", library=tmp_path)
+    x = torch.rand(4, 8, requires_grad=True)
+    (first,) = torch.autograd.grad(f.op(x).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad((first + x).sum(), x)
+    torch.testing.assert_close(second, 6 * x.detach() + 1)
+
+
 def test_an_exported_program_names_the_bytes(kernel, native):
     class Module(torch.nn.Module):
         def forward(self, x, scale):

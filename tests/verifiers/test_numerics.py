@@ -367,6 +367,48 @@ def test_a_few_results_may_come_from_where_the_reference_errs_more() -> None:
     assert not lenient.check(other).passed
 
 
+def test_few_results_have_no_other_measure_than_their_own() -> None:
+    """A loss is one number: on tiny inputs nothing of its error on usual ones excuses a stray constant."""
+    usual = ErrorModel("float32", TolerancePolicy())
+    usual.add(np.array([2.0, 2.1]), np.array([2.0 + 1e-7, 2.1 - 1e-7]))
+    truth = np.array([2e-8])
+    model = ErrorModel("float32", TolerancePolicy(), usual=usual)
+    model.add(truth, truth.astype(np.float32))
+    expected = replace(Expected.of(model, "float32", truth, truth.astype(np.float32)), usual=usual)
+    assert expected.check(truth.astype(np.float32)).passed
+    for stray in (0.0, 1.2e-7):
+        assert not expected.check(np.array([stray], np.float32)).passed
+
+
+def test_exact_results_stay_exact_where_nothing_usual_is_known() -> None:
+    """Values between 1 and 2 say nothing of what a copy may do to values of 1e-4."""
+    generator = np.random.default_rng(0)
+    usual = ErrorModel("float32", TolerancePolicy())
+    large = generator.uniform(1, 2, 1 << 16)
+    usual.add(large, large.astype(np.float32))
+    tiny = generator.uniform(1e-4, 2e-4, 1 << 16).astype(np.float32)
+    model = ErrorModel("float32", TolerancePolicy(), usual=usual)
+    model.add(tiny.astype(np.float64), tiny)
+    expected = replace(Expected.of(model, "float32", tiny.astype(np.float64), tiny), usual=usual)
+    other = tiny.copy()
+    other[3] += np.float32(1e-7)
+    assert not expected.check(other).passed
+
+
+def test_a_constant_passes_for_nothing_it_is_far_from() -> None:
+    """bfloat16 exponentials: the rounding of inputs moves large ones by some per cent, a window holds larger ones."""
+    torch.manual_seed(0)
+    x = (2 * torch.randn(1 << 18)).bfloat16()
+    truth, reference = x.double().exp(), x.exp()
+    moved = (x.double() * (1 + 2.0**-8)).exp()
+    model = ErrorModel("bfloat16", TolerancePolicy())
+    model.add(truth.numpy(), reference.double().numpy(), (moved - truth).abs().float().numpy())
+    for constant in (0.5, 2.0, 64.0, 8192.0):
+        far = (reference.float() - constant).abs() > 0.9 * constant
+        some = reference[far & (reference < constant)][:512]
+        assert not check_sample(model, "bfloat16", raw(torch.full_like(some, constant)), raw(some)).passed
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_no_large_output_excuses_itself(dtype: str) -> None:
     """Whatever the factor for another order of summation: only errors seen count at a candidate's own magnitude."""

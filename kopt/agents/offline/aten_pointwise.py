@@ -47,6 +47,8 @@ def _bits(c: Call, op: str, *operands: Term) -> Term:
     dtype = c.low.graph.values[c.node.name].dtype
     if len({x.dtype == "bool" for x in operands if x.expr.op != "const"}) > 1:
         raise Unsupported(f"{c.node.op} of truth values and integers")
+    if dtype == "int64":
+        raise Unsupported("bits of int64")
     held = [
         c.low.number(_wrapped(int(x.expr.value), dtype)) if x.expr.op == "const" else c.low.integers(x)
         for x in operands

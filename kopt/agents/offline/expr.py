@@ -121,6 +121,8 @@ class Pool:
     def make(self, op: str, *args: Expr | float | int) -> Expr:
         """Apply an operator; numbers become constants, masks become 0/1 where a real is wanted."""
         operands = [a if isinstance(a, Expr) else self.const(a) for a in args]
+        if op == "number":
+            return self.real(operands[0])
         arity, kind, _, _ = OPS[op]
         if len(operands) != arity:
             raise ValueError(f"{op} takes {arity} operands")

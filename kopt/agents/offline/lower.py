@@ -16,6 +16,13 @@ from kopt.agents.offline.expr import INTS, Expr, Pool, substitute, walk
 from kopt.agents.offline.graph import Graph, Node, Ref, Unsupported, Value, row_major
 
 Number = float | int | bool
+_HELD_BY = {
+    "uint8": ("uint8", "int16", "int32"),
+    "int8": ("int8", "int16", "int32"),
+    "int16": ("int16", "int32"),
+    "int32": ("int32",),
+}
+"""Integers of at most 32 bits, and the types that hold all of their values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,11 +218,13 @@ class Lowerer:
         if term.expr.kind == INTS or term.expr.op == "const":
             return term
         leaf = self.leaves.get(term.expr.name) if term.expr.op == "load" else None
-        if leaf is None or leaf.pick is not None or (term.dtype == "int64" and leaf.tensor):
-            raise Unsupported(f"bits of {term.dtype} values that are computed, gathered or of 64 bits")
+        if leaf is None or leaf.pick is not None or not (leaf.tensor or leaf.counted):
+            raise Unsupported(f"bits of {term.dtype} values that are computed or gathered")
+        if leaf.tensor and term.dtype not in _HELD_BY.get(leaf.dtype, ()):
+            raise Unsupported(f"bits of {leaf.dtype} values as {term.dtype}")
         if any(v.dtype == "float64" for v in self.graph.values.values()):
             raise Unsupported("bits of integers beside double precision")
-        name = f"{leaf.name}_bits"
+        name = f"BITS_{leaf.name}"  # in capitals, as no parameter is
         self.leaves[name] = dataclasses.replace(leaf, name=name, integer=True)
         return Term(self.pool.load(name, INTS), term.dims, term.dtype)
 
@@ -377,6 +386,8 @@ class Lowerer:
         kept = [d for i, d in enumerate(term.dims) if i != dim]
         dims = self.broadcast(Term(term.expr, tuple(kept), term.dtype), index)
         leaf = self.leaves[term.expr.name]
+        if leaf.counted or self.leaves[index.expr.name].counted:
+            raise Unsupported("a gather from or at numbers that follow from the place")
         along = atoms(term.dims[dim])
         if len(along) != 1:
             raise Unsupported("a gather along a dimension of several axes")
@@ -423,7 +434,7 @@ class Lowerer:
             axes += reversed(steps)
         expr = term.expr
         if expr.kind == INTS:  # stored as a number like all others
-            if value.dtype == "int32" and not small(expr):
+            if value.dtype in ("int32", "int64") and not small(expr):
                 raise Unsupported(f"{name} is made of 32-bit integers, of which float32 holds 24 bits")
             expr = self.pool.real(expr)
         return Output(tensor, expr, axes, value.dtype)

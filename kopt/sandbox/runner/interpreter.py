@@ -19,14 +19,15 @@ def mend() -> None:
         from triton.runtime.interpreter import InterpreterBuilder
     except ImportError:
         return
-    patch = interpreter._patch_lang_tensor
+    patch: Any = getattr(interpreter, "_patch_lang_tensor", None)
 
     def patch_tensor(tensor: Any, *scope: Any) -> None:  # with a scope, which undoes it, since Triton 3.6
         patch(tensor, *scope)
         put = scope[0].set_attr if scope else setattr
         put(tensor, "__index__", lambda self: int(self.handle.data.squeeze()))
 
-    interpreter._patch_lang_tensor = patch_tensor
+    if patch is not None:
+        interpreter._patch_lang_tensor = patch_tensor
     multiply = InterpreterBuilder.create_dot
 
     def create_dot(builder: Any, a: Any, b: Any, *rest: Any) -> Any:

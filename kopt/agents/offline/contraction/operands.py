@@ -48,7 +48,7 @@ def factor(graph: Graph, name: str, rank: int, *, depth: int) -> Factor:
     if not before.plain or len(before.leaves) != 1:
         raise Unsupported(f"{name}, a factor of the product, is computed first; only what follows is fused")
     leaf = next(iter(before.leaves.values()))
-    if leaf.dtype not in FLOATS:
+    if leaf.counted or leaf.dtype not in FLOATS:
         raise Unsupported(f"a matrix product of {leaf.dtype} is not generated")
     strides = before.strides(leaf)
     zero = (0,) * before.lowered.traces

@@ -314,7 +314,8 @@ class Stage:
         if not access.tensor:
             return self.k.counted(self._terms(access), integer=access.integer)
         if access.tensor in self.graph.constants:
-            return self._constant(access)
+            text = self._constant(access)
+            return f"({text}).to(tl.int32)" if access.integer else text
         place = self._place(access)
         if access.pick:
             index, stride = access.pick
