@@ -44,9 +44,11 @@ In a float64 problem truth and reference agree, so :math:`u` times the tensor's 
 
 Where outputs are no sums, a few results from a function's tail may lie among many of the same magnitude from where it
 is nearly exact, and what is pooled says little of the few. On hidden distributions one element in 4096 (and two in
-any case) may therefore err as the reference does on declared inputs at that magnitude, if there are at least 64 of
+any case) may therefore err as the reference does on declared inputs at that magnitude, if there are at least 16 of
 them. (Sums of a magnitude come from
 inputs of another: there, no distribution's errors excuse another's.)
+
+A truth of zero may be what float64 made of :math:`2^{-49}` of the tensor's rms, and so much is allowed there.
 
 Integer and bool outputs must be equal, save for as many elements as ``M`` times those in which the reference
 itself differs from the truth (ties of an arg-max). With ``rtol`` and ``atol`` the budget is ``atol + rtol
@@ -69,9 +71,10 @@ POOL = 256
 _PIECES = 64  # of 65536 elements
 BLOCK = 4096
 _FEW = 4
-_KNOWN = 64  # results of about a magnitude, from which a model knows how the reference errs there
+_KNOWN = 16  # results of about a magnitude, from which a model knows how the reference errs there
 _DIFFERENT = 12
 """Codes of errors in a window: 256 results have twenty or more, the same few results nine at the most."""
+_TRUTH = 2.0**-49  # of a typical value: what rounding in float64 may have made a zero of
 _CODES = 1020  # an error's float32 exponent (0 to 254) and two bits of its mantissa
 _LARGEST = float(np.finfo(np.float32).max)
 Floats = npt.NDArray[np.floating]
@@ -149,6 +152,7 @@ class ErrorModel:
         self.usual = usual
         self.tied = np.zeros(256, np.bool_)  # exponents at which ``usual`` counts, once scales are known
         self.known = np.zeros(256, np.bool_)  # exponents at which this model has results of its own, likewise
+        self.typical_value = 0.0  # the root mean square of all truths, likewise
         self.elements = 0
         self.differing = 0
         self._squares = 0.0
@@ -223,6 +227,7 @@ class ErrorModel:
             tied &= self.usual.known
             for own, usual in zip((worst, rms), scales, strict=True):
                 own[tied] = np.maximum(own, usual)[tied]
+        self.typical_value = math.sqrt(self._squares / max(1, total))
         self.tied, self.known = tied, near >= _KNOWN  # at once: other threads may be reading
         if self.kind.storage == "f8":
             typical = self.kind.roundoff * math.sqrt(self._squares / max(1, total))
@@ -234,11 +239,6 @@ class ErrorModel:
         """``s(t)``: the largest error of the reference among truths of that magnitude; never a matter of formula."""
         scale: Floats = self.scales[0][exponents(truth)]
         return scale
-
-    @property
-    def typical_value(self) -> float:
-        """The root mean square of all truths."""
-        return math.sqrt(self._squares / max(1, int(self._counts.sum())))
 
     def floor(self, truth: Floats) -> Floats:
         """``f(t)``: what rounding alone allows."""
@@ -252,6 +252,7 @@ class ErrorModel:
         times = policy.multiple if multiple is None else multiple
         bound = times * np.maximum(self.observed(truth), self.floor(truth))
         bound += 2 * self.kind.roundoff * np.abs(truth)
+        bound += np.where(truth == 0, _TRUTH * self.typical_value, 0.0)
         return np.minimum(bound + self.kind.lost, _LARGEST)
 
     def typical(self, truth: Floats, error: Floats) -> Floats:
