@@ -211,6 +211,7 @@ SLOW = {
 }
 
 
+@pytest.mark.timing  # a second of processor time, which a busy neighbour stretches too
 @pytest.mark.parametrize("name", SLOW)
 def test_hostile_bytes_take_no_time(name: str) -> None:
     data = SLOW[name]()
