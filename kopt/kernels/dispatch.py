@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from kopt.kernels.domain import Key, Signature, key_of, mismatch, signature, unusable
+from kopt.kernels.domain import Key, Signature, key_of, mismatch, one_or_all, signature, unusable
 from kopt.kernels.errors import TamperedKernel
 from kopt.kernels.library import Entry, find
 from kopt.kernels.machine import difference, facts
@@ -112,9 +112,9 @@ class Kernel:
     def _run(self, function: Callable[..., Any], one: Signature, args: tuple[Any, ...]) -> Any:
         if self.certificate["candidate"]["style"] == "returning":
             return function(args, one.state)
-        outputs = [torch.empty_strided(o.shape, o.strides, dtype=o.dtype) for o in one.outputs]
+        outputs = one.empty_outputs()
         function(args, one, outputs)
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        return one_or_all(outputs)
 
     def fall_back(self, args: tuple[Any, ...]) -> Any:
         """Run the reference."""

@@ -39,6 +39,15 @@ class Signature:
     state: tuple[str, ...]
     outputs: tuple[Output, ...]
 
+    def empty_outputs(self) -> list[torch.Tensor]:
+        """Memory for the outputs, on the CPU."""
+        return [torch.empty_strided(o.shape, o.strides, dtype=o.dtype) for o in self.outputs]
+
+
+def one_or_all(outputs: Sequence[torch.Tensor]) -> Any:
+    """Outputs as a reference returns them: one by itself, several as a tuple."""
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
 
 def signature(spec: Mapping[str, Any], device: str) -> Signature:
     """Read a signature from a workload's specification (a ``WorkloadSpec`` as JSON)."""

@@ -17,9 +17,9 @@ from typing import Any, Protocol, cast
 
 import torch
 
-from kopt.kernels.domain import Signature, key_of
+from kopt.kernels.domain import Signature, key_of, one_or_all
 
-_TYPES = {bool: "bool", int: "int", float: "float", str: "str"}
+_TYPES = {torch.Tensor: "Tensor", bool: "bool", int: "int", float: "float", str: "str"}
 
 
 class Callee(Protocol):
@@ -51,7 +51,7 @@ def _library() -> Any:  # torch.library.Library, whose methods have no types
 
 def schema(name: str, signatures: Sequence[Signature]) -> str | None:
     """The operator's schema, or None where it has none: an argument is a list, or not of one type in all workloads."""
-    kinds = {tuple(_type(part) for part in one.key) for one in signatures}
+    kinds = {tuple(_TYPES.get(_type(part)) for part in one.key) for one in signatures}
     if len(kinds) != 1 or None in (only := kinds.pop()):
         return None
     takes = ", ".join(f"{kind} x{place}" for place, kind in enumerate(only))
@@ -61,11 +61,11 @@ def schema(name: str, signatures: Sequence[Signature]) -> str | None:
 
 def literals(one: Signature) -> list[tuple[int, type]]:
     """Where arguments are no tensors, and of which type: torch would make a float of an integer unasked."""
-    return [(at, type(json.loads(part))) for at, part in enumerate(one.key) if not isinstance(part, tuple)]
+    return [(at, kind) for at, part in enumerate(one.key) if (kind := _type(part)) is not torch.Tensor]
 
 
-def _type(part: Any) -> str | None:
-    return "Tensor" if isinstance(part, tuple) else _TYPES.get(type(json.loads(part)))
+def _type(part: Any) -> type:
+    return torch.Tensor if isinstance(part, tuple) else type(json.loads(part))
 
 
 def register(kernel: Callee, digest: str) -> torch._ops.OpOverload | None:
@@ -104,10 +104,14 @@ def _own(result: Any, args: Sequence[Any]) -> Any:
     """The results, copied where one shares memory with an argument or another: operators may not alias."""
     seen = {_storage(a) for a in args if isinstance(a, torch.Tensor)}
     owned = []
-    for one in result if isinstance(result, (tuple, list)) else [result]:
+    for one in _several(result):
         owned.append(one.clone() if _storage(one) in seen else one)
         seen.add(_storage(one))
-    return owned[0] if len(owned) == 1 else tuple(owned)
+    return one_or_all(owned)
+
+
+def _several(result: Any) -> Sequence[torch.Tensor]:
+    return result if isinstance(result, (tuple, list)) else [result]
 
 
 def _storage(tensor: torch.Tensor) -> int:
@@ -122,8 +126,7 @@ def _fake(name: str, *args: Any) -> Any:
         key = key_of(args)
         for one in kernel.signatures:
             if one.key == key:
-                made = [torch.empty_strided(o.shape, o.strides, dtype=o.dtype) for o in one.outputs]
-                return made[0] if len(made) == 1 else tuple(made)
+                return one_or_all(one.empty_outputs())
     return _own(kernel.fall_back(args), args)
 
 
@@ -135,9 +138,8 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 def _backward(name: str, ctx: Any, *gradients: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
     tensors = iter(ctx.saved_tensors)
     places = ctx.needs_input_grad
-    again = (
-        torch.is_grad_enabled()
-    )  # a gradient of this gradient is wanted: the graph goes on to the arguments
+    # a gradient of this gradient is wanted: the graph goes on to the arguments
+    again = torch.is_grad_enabled()
 
     def argument(other: Any, wanted: bool) -> Any:
         if other is not None:
@@ -148,8 +150,8 @@ def _backward(name: str, ctx: Any, *gradients: torch.Tensor | None) -> tuple[tor
     args = [argument(other, wanted) for other, wanted in zip(ctx.others, places, strict=True)]
     with torch.enable_grad():
         result = _answering[name].fall_back(tuple(args))
-    outputs = result if isinstance(result, (tuple, list)) else [result]
-    reached = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
+    pairs = zip(_several(result), gradients, strict=True)
+    reached = [(o, g) for o, g in pairs if o.requires_grad and g is not None]
     if not reached:
         raise RuntimeError(f"the reference of {name} has no gradient: call it under torch.no_grad()")
     leaves = [a for a, wanted in zip(args, places, strict=True) if wanted]

@@ -235,6 +235,11 @@ class ErrorModel:
             rms = np.maximum(rms, typical)
         return worst, rms
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the problem prescribes its tolerances."""
+        return self.policy.rtol is not None or self.policy.atol is not None
+
     def observed(self, truth: Floats) -> Floats:
         """``s(t)``: the largest error of the reference among truths of that magnitude; never a matter of formula."""
         scale: Floats = self.scales[0][exponents(truth)]
@@ -247,7 +252,7 @@ class ErrorModel:
     def budget(self, truth: Floats, multiple: float | None = None) -> Floats:
         """``b(t)`` for finite truths, in float64."""
         policy = self.policy
-        if policy.rtol is not None or policy.atol is not None:
+        if self.fixed:
             return (policy.atol or 0.0) + (policy.rtol or 0.0) * np.abs(truth) + self.kind.lost
         times = policy.multiple if multiple is None else multiple
         bound = times * np.maximum(self.observed(truth), self.floor(truth))

@@ -106,8 +106,7 @@ class Expected:
         keep = np.float64 if dtype == "float64" else np.float32
         kept = np.empty(truth.size, keep)
         budget = np.empty(truth.size, keep)
-        policy = any_of_them.policy
-        fixed = policy.rtol is not None or policy.atol is not None
+        fixed = any_of_them.fixed
         blocks = np.empty(-(-truth.size // BLOCK))
         special = np.zeros(truth.size, np.bool_)
 
@@ -244,7 +243,7 @@ def check_sample(model: ErrorModel, dtype: str, stored: Array, reference: Array)
     same = np.where(np.isnan(other), np.isnan(mine), mine == other)
     with np.errstate(invalid="ignore", over="ignore"):
         ratio = np.where(odd, np.where(same, 0.0, np.nan), np.abs(mine - finite) / bound)
-    if model.policy.rtol is None and model.policy.atol is None:
+    if not model.fixed:
         far = np.flatnonzero(np.isfinite(mine) & ~odd & (ratio > 1.0))
         seen, difference = model.observed(mine[far]), np.abs(mine[far] - finite[far])
         nothing = _NOTHING * model.kind.roundoff * model.typical_value

@@ -42,13 +42,17 @@ for _name, _op in _BINARY.items():
     register(_name)(_binary(_op))
 
 
+_INTEGERS = {"uint8": (False, 8), "int8": (True, 8), "int16": (True, 16), "int32": (True, 32)}
+"""Whether integers have a sign, and how many bits: those that a register's lane holds."""
+
+
 def _bits(c: Call, op: str, *operands: Term) -> Term:
     """An operator of integers on the bits that are in memory; literals are of the result's dtype, as in torch."""
     dtype = c.low.graph.values[c.node.name].dtype
     if len({x.dtype == "bool" for x in operands if x.expr.op != "const"}) > 1:
         raise Unsupported(f"{c.node.op} of truth values and integers")
-    if dtype == "int64":
-        raise Unsupported("bits of int64")
+    if dtype not in _INTEGERS:
+        raise Unsupported(f"bits of {dtype}")
     held = [
         c.low.number(_wrapped(int(x.expr.value), dtype)) if x.expr.op == "const" else c.low.integers(x)
         for x in operands
@@ -58,10 +62,7 @@ def _bits(c: Call, op: str, *operands: Term) -> Term:
 
 def _wrapped(value: int, dtype: str) -> int:
     """A literal as an integer type holds it."""
-    limits = {"uint8": (0, 8), "int8": (1, 8), "int16": (1, 16), "int32": (1, 32)}.get(dtype)
-    if limits is None:
-        raise Unsupported(f"bits of {dtype}")
-    has_sign, bits = limits
+    has_sign, bits = _INTEGERS[dtype]
     low = -(1 << bits - 1) if has_sign else 0
     return (value - low) % (1 << bits) + low
 

@@ -57,23 +57,21 @@ def test_what_has_no_header_or_entry_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("bubblewrap")
-def test_threads_that_are_joined(settings: Settings, lent: Sandbox, uncompiled: Uncompiled) -> None:
-    with uncompiled(Evaluator(load(PROBLEMS / "silu.py"), sandbox=lent, settings=settings)) as evaluator:
-        accept(evaluator, THREADS)
-
-
-@pytest.mark.needs("bubblewrap")
-def test_a_tail_in_which_the_reference_is_all_error(
-    settings: Settings, lent: Sandbox, uncompiled: Uncompiled
+@pytest.mark.parametrize(
+    ("problem", "names"),
+    [
+        pytest.param("silu", THREADS, id="threads that are joined"),
+        pytest.param("gelu", TAIL, id="a tail in which the reference is all error"),
+        pytest.param("norm", ROUNDING, id="rounding of their own", marks=pytest.mark.needs("triton")),
+    ],
+)
+def test_odd_habits_are_accepted(
+    problem: str, names: list[str], settings: Settings, lent: Sandbox, uncompiled: Uncompiled
 ) -> None:
-    with uncompiled(Evaluator(load(PROBLEMS / "gelu.py"), sandbox=lent, settings=settings)) as evaluator:
-        accept(evaluator, TAIL)
-
-
-@pytest.mark.needs("bubblewrap", "triton")
-def test_rounding_of_their_own(settings: Settings, lent: Sandbox, uncompiled: Uncompiled) -> None:
-    with uncompiled(Evaluator(load(PROBLEMS / "norm.py"), sandbox=lent, settings=settings)) as evaluator:
-        accept(evaluator, ROUNDING)
+    with uncompiled(
+        Evaluator(load(PROBLEMS / f"{problem}.py"), sandbox=lent, settings=settings)
+    ) as evaluator:
+        accept(evaluator, names)
 
 
 @pytest.mark.needs("bubblewrap")

@@ -15,12 +15,12 @@ from kopt.agents.offline.lower import Leaf, Output
 
 def address(kernel: Kernel, rows: Rows, place: Leaf | Output, index: Sequence[str]) -> str:
     """``tensor_p + ...``: where an element lies, given its index along each of ``rows.dims``."""
-    terms = [kernel.pointer(place.tensor)]
-    if isinstance(place, Leaf) and any(place.offset):
-        terms.append(kernel.size(place.offset))
-    for at, stride in rows.steps(place, index, kernel.size, "//"):
-        terms.append(kernel.times(at, stride))
-    return " + ".join(terms)
+    return " + ".join([kernel.pointer(place.tensor), *_terms(kernel, rows, place, index)])
+
+
+def _terms(kernel: Kernel, rows: Rows, place: Leaf | Output, index: Sequence[str]) -> list[str]:
+    terms = [kernel.size(place.offset)] if isinstance(place, Leaf) and any(place.offset) else []
+    return terms + [kernel.times(at, stride) for at, stride in rows.steps(place, index, kernel.size, "//")]
 
 
 def evaluate(
@@ -47,10 +47,7 @@ def evaluate(
             return known[name]
         leaf = rows.leaves[name]
         if leaf.counted:
-            steps = [kernel.times(at, stride) for at, stride in rows.steps(leaf, index, kernel.size, "//")]
-            if any(leaf.offset):
-                steps.insert(0, kernel.size(leaf.offset))
-            return kernel.counted(steps, integer=leaf.integer)
+            return kernel.counted(_terms(kernel, rows, leaf, index), integer=leaf.integer)
         if not leaf.tensor:
             return f"({kernel.size(name.partition(':')[2])} * 1.0)"
         text, where = f"{rows.prefix}_{name}", _existing(rows, leaf, mask)
